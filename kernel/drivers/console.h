@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The console: where klog() and /dev/console go. Drivers register output; input is pushed to the tty. */
+#pragma once
+
+#include "lib/list.h"
+
+struct console {
+	const char *name;
+	/* Writes bytes; any context, also after a panic. */
+	void (*write)(struct console *c, const char *s, size_t n);
+	struct list link;
+};
+void console_register(struct console *c);
+void console_write(const char *s, size_t n);
+/* Input bytes from a driver: interrupt context allowed (buffered, the line discipline runs in a thread). */
+void console_input(const char *s, size_t n);
+/* The host's report channel (debug port 0xe9): one line such as "exit 3". Any context. */
+void host_report(const char *fmt, ...) PRINTF_LIKE(1, 2);
