@@ -14,5 +14,12 @@ void console_register(struct console *c);
 void console_write(const char *s, size_t n);
 /* Input bytes from a driver: interrupt context allowed (buffered, the line discipline runs in a thread). */
 void console_input(const char *s, size_t n);
+/* Who gets the input: fn runs in a kernel thread (never two at once). Bytes that came before are kept (up to
+ * 4 KiB). */
+void console_set_input(void (*fn)(const char *s, size_t n));
+/* Waits until everything written is out, before power-off. Any context. */
+void console_flush(void);
+/* After a panic: output goes straight to the devices from now on, whatever other CPUs hold. */
+void console_panic(void);
 /* The host's report channel (debug port 0xe9): one line such as "exit 3". Any context. */
 void host_report(const char *fmt, ...) PRINTF_LIKE(1, 2);

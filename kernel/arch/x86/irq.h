@@ -4,6 +4,16 @@
 
 #include "lib/util.h"
 
+/* Vectors: 0x00 … 0x1f exceptions, 0x20 … 0x2f the masked legacy controllers (spurious), 0x30 … 0xef
+ * devices (this header), 0xf0 … 0xff the local APIC's own: timer, IPIs, spurious (apic.c). */
+enum { IRQ_FIRST_VECTOR = 0x30, IRQ_LAST_VECTOR = 0xef };
+
+/* Masks the legacy controllers and all IO-APIC inputs. After acpi_init() and page_init(), on the boot CPU. */
+void irq_init(void);
+/* Calls the handler of a device vector that arrived on this CPU. The trap code calls it with interrupts off
+ * and irq_depth raised, and sends the end of interrupt to the local APIC after it. */
+void irq_dispatch(unsigned vector);
+
 typedef void (*irq_handler)(void *arg);
 
 /* A free vector that calls handler(arg), delivered to `cpu`; for MSI-X. Vector, or -ENOSPC. */

@@ -31,10 +31,17 @@ struct machine {
 	unsigned nnode_memory;
 	uint32_t cpu_node[64];
 	unsigned nnodes;
+	/* virtio-mmio transports that the DSDT announces (microvm with ACPI). */
+	struct {
+		uint64_t phys;
+		uint32_t size, gsi;
+	} virtio_mmio[32];
+	unsigned nvirtio_mmio;
 };
 extern struct machine machine;
 
-/* Reads the ACPI tables at rsdp (0: searches the BIOS area). Missing or broken tables leave defaults. */
+/* Reads the ACPI tables at rsdp (0: searches the BIOS area). Missing or broken tables leave defaults. The
+ * tables are read through the direct map, so BOOT_ACPI and BOOT_RESERVED ranges of RAM must be in it. */
 void acpi_init(uint64_t rsdp);
 /* Ends the machine: ACPI, then every other way known. status goes to the host's report channel before. */
 NORETURN void machine_power_off(void);
