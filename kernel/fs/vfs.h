@@ -115,6 +115,7 @@ struct inode {
 	struct mapping map;
 	struct file_lock_list *locks;
 	struct watch_list *watches; /* inotify */
+	_Atomic uint32_t seals; /* F_SEAL_*: checked by write, truncate, fallocate and shared mmap */
 	void *object; /* FIFO, socket, device… behind a special inode */
 	void *private;
 	struct rcu_head rcu;
@@ -141,6 +142,9 @@ struct super {
 	struct dentry *root;
 	uint64_t dev;
 	unsigned flags; /* ST_RDONLY… */
+	/* Names come and go by themselves (/proc, /dev/pts): the dentry cache asks lookup() every time and
+	 * keeps no negative entries. */
+	bool volatile_names;
 	void *private;
 	int (*statfs)(struct super *s, struct kstatfs *out);
 	int (*sync)(struct super *s);
@@ -208,7 +212,8 @@ int vfs_mount_root(struct super *s);
 
 /* Open files. */
 struct file *file_new(struct inode *i, struct dentry *d, const struct file_ops *ops, int flags);
-/* Anonymous object (pipe end, eventfd, epoll…): inode of mode `mode` from the anonymous super. */
+/* Anonymous object (pipe end, eventfd, epoll…): inode of mode `mode` from the anonymous super. In /proc/self/fd
+ * it reads as "NAME:[INO]" for S_IFIFO and S_IFSOCK ("pipe", "socket"), else "anon_inode:NAME" ("[eventpoll]"). */
 struct file *file_anonymous(const char *name, const struct file_ops *ops, void *private, int flags,
     uint32_t mode);
 void file_get(struct file *f);
