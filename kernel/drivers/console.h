@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The console: where klog() and /dev/console go. Drivers register output; input is pushed to the tty. */
+/* The console: where klog() and /dev/console go. Drivers register output; input is pushed to the
+ * tty. */
 #pragma once
 
 #include "lib/list.h"
@@ -12,10 +13,11 @@ struct console {
 };
 void console_register(struct console *c);
 void console_write(const char *s, size_t n);
-/* Input bytes from a driver: interrupt context allowed (buffered, the line discipline runs in a thread). */
+/* Input bytes from a driver: interrupt context allowed (buffered, the line discipline runs in a
+ * thread). */
 void console_input(const char *s, size_t n);
-/* Who gets the input: fn runs in a kernel thread (never two at once). Bytes that came before are kept (up to
- * 4 KiB). */
+/* Who gets the input: fn runs in a kernel thread (never two at once). Bytes that came before are
+ * kept (up to 4 KiB). */
 void console_set_input(void (*fn)(const char *s, size_t n));
 /* Waits until everything written is out, before power-off. Any context. */
 void console_flush(void);

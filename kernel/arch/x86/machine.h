@@ -22,7 +22,8 @@ struct machine {
 	uint32_t pm_timer_port, pm1a_cnt, pm1b_cnt, slp_typ5;
 	bool hw_reduced;
 	uint64_t sleep_control, reset_reg;
-	uint8_t reset_value, sleep_is_io;
+	uint8_t reset_value;
+	bool sleep_is_io, reset_is_io; /* port, else memory */
 	bool has_legacy_pic;
 	struct {
 		uint64_t start, size;
