@@ -32,6 +32,7 @@ enum page_flags {
 	PG_LARGE = 512,	   /* kmalloc() of whole pages: order in ->order */
 	PG_ERROR = 1024,   /* the last write-back failed */
 	PG_HUGE = 2048,	   /* head of a 2 MiB application page */
+	PG_WAITERS = 4096, /* somebody may wait for PG_LOCKED or PG_WRITEBACK to end */
 };
 
 struct page {

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include "arch/x86/percpu.h"
 #include "lib/list.h"
 #include "lib/rbtree.h"
 #include "sched/timer.h"
