@@ -129,6 +129,7 @@ struct inode {
 	struct mapping map;
 	struct file_lock_list *locks;
 	struct watch_list *watches; /* inotify */
+	_Atomic uint32_t seals; /* F_SEAL_*: checked by write, truncate, fallocate and shared mmap */
 	void *object;		    /* FIFO, socket, device… behind a special inode */
 	void *private;
 	const char *_Atomic link; /* target of a symbolic link once read (kfree'd with the inode) */
