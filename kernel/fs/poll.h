@@ -17,13 +17,19 @@ struct poll_head {
 struct poll_entry {
 	struct list link;
 	struct poll_head *head; /* where it hangs, NULL if nowhere */
-	void (*fn)(struct poll_entry *e, unsigned events); /* EPOLL* bits */
-	bool exclusive;
+	/* EPOLL* bits that may have become true. Returns whether somebody was woken or noted it. */
+	bool (*fn)(struct poll_entry *e, unsigned events);
+	bool exclusive; /* of these only the first that answers true is called per notification */
 };
 void poll_head_init(struct poll_head *h);
 /* Hangs e on h (e->fn set). */
 void poll_attach(struct poll_head *h, struct poll_entry *e);
 void poll_detach(struct poll_entry *e);
+/* Tells everybody on h; call it after the change is visible. Nearly free while nobody polls. */
 void poll_notify(struct poll_head *h, unsigned events);
 /* The object goes away: tells and detaches everybody. */
 void poll_head_destroy(struct poll_head *h);
+
+struct file;
+/* What is ready now; an object without a poll function always is. */
+unsigned file_poll(struct file *f);
