@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel command line: words split on white space, quoted with '…', "…" or a backslash; options
+ * starting with "--" first, then the program and its arguments.
+ */
+#ifndef CAPSTAN_CMDLINE_H
+#define CAPSTAN_CMDLINE_H
+
+#include "cap.h"
+#include "util.h"
+
+/* Appends one word, with a space before it when line is not empty, quoted as far as needed. */
+void cap_cmdline_add(struct buf *line, const char *word);
+/*
+ * Splits a line into words. -EBADMSG with a message when a quote is not closed. `where` names the
+ * line's origin in the message.
+ */
+int cap_cmdline_split(struct cap *c, const char *where, const char *line, struct strv *words);
+
+#endif
