@@ -479,14 +479,9 @@ static long create(int flags)
 	waitq_init(&set->wait);
 	poll_head_init(&set->head);
 	struct file *f = file_anonymous("[eventpoll]", &epoll_ops, set, O_RDWR, 0600);
-	if (is_err(f)) {
+	if (!f)
 		kfree(set);
-		return ptr_err(f);
-	}
-	int fd = fd_install(f, 0, flags & EPOLL_CLOEXEC);
-	if (fd < 0)
-		file_put(f);
-	return fd;
+	return fd_install_new(f, flags & EPOLL_CLOEXEC);
 }
 
 SYSCALL(epoll_create1, int flags)

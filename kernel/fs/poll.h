@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Readiness. An object that can be polled has a poll_head and calls poll_notify() after every change that
- * makes it ready. poll(), select() and epoll hang poll_entries on it. The callback runs with the head's
- * mutex held, in thread context, and only notes the event and wakes somebody.
+ * Readiness. An object that can be polled has a poll_head and calls poll_notify() after every
+ * change that makes it ready. poll(), select() and epoll hang poll_entries on it. The callback runs
+ * with the head's mutex held, in thread context, and only notes the event and wakes somebody.
  */
 #pragma once
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Brings up the file systems that are not on a disk and mounts them at boot. */
+#include "fs/special.h"
+#include <asm/errno.h>
+#include "core/log.h"
+#include "drivers/memdev.h"
+#include "drivers/tty.h"
+
+void special_init(void)
+{
+	devfs_init();
+	memdev_init();
+	console_tty_init();
+}
+
+static const struct {
+	const char *fstype, *target, *options;
+	bool make; /* the parent is ours and in memory: make the directory */
+} boot_mounts[] = {
+    {"devtmpfs", "/dev", "mode=755", false},
+    {"tmpfs", "/dev/shm", "mode=1777", true},
+    {"tmpfs", "/tmp", "mode=1777", false},
+    {"tmpfs", "/run", "mode=755", false},
+};
+
+int special_mount_all(void)
+{
+	int first_error = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(boot_mounts); i++) {
+		const char *target = boot_mounts[i].target;
+		if (boot_mounts[i].make)
+			vfs_mkdir(-1, target, 0755);
+		struct dentry *d = path_lookup(-1, target, WALK_KERNEL | WALK_DIRECTORY);
+		if (is_err(d))
+			continue; /* the image has no such directory and wants none */
+		dentry_put(d);
+		int err = vfs_mount(boot_mounts[i].fstype, target, boot_mounts[i].fstype, 0,
+		    boot_mounts[i].options);
+		if (err) {
+			pr_err("mounting %s on %s failed: error %d", boot_mounts[i].fstype, target,
+			    -err);
+			first_error = first_error ? first_error : err;
+		}
+	}
+	return first_error;
+}
