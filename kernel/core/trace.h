@@ -45,9 +45,9 @@ void trace_init(void);
 #else
 #define TRACE(tname, fmt, ...)                                                                     \
 	do {                                                                                       \
+		__label__ hit_;                                                                    \
 		static struct tracepoint tp_ __attribute__((section(".tracepoints"), used)) = {    \
 		    #tname, fmt, 0, 0};                                                            \
-		__label__ hit_;                                                                    \
 		asm goto("1: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                                     \
 			 ".pushsection .trace_sites,\"aw\"\n"                                      \
 			 ".quad 1b, %l[hit_], %c0\n"                                               \

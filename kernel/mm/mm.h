@@ -21,7 +21,9 @@ struct vma_ops {
 	void (*open)(struct vma *v);
 	void (*close)(struct vma *v);
 	/* Supplies the page for page offset `pgoff` of the object: referenced and up to date, or err_ptr(). NULL
-	 * ops or NULL fault: anonymous memory. Called without mm->lock. */
+	 * ops or NULL fault: anonymous memory. Areas with a file: called without mm->lock, with a copy of the
+	 * area that holds a file reference, and may sleep for I/O. Without a file: called with mm->lock held
+	 * for reading, and must not touch application memory. -ENOMEM kills, other errors are SIGBUS. */
 	struct page *(*fault)(struct vma *v, uint64_t pgoff, bool write);
 	/* A shared writable page is about to become writable in a page table (0, or -errno → SIGBUS). */
 	int (*make_writable)(struct vma *v, struct page *p);
@@ -38,6 +40,7 @@ struct vma {
 	const struct vma_ops *ops;
 	void *private;
 	struct mm *mm;
+	struct list mapping_link; /* in file->inode->map.vmas, or empty */
 };
 
 enum { VMA_STACK = 1u << 28, VMA_HEAP = 1u << 29, VMA_SPECIAL = 1u << 30, VMA_NOHUGE = 1u << 31 };
@@ -52,11 +55,20 @@ struct mm {
 	_Atomic int64_t total_pages, locked_pages, rss_anon, rss_file, rss_shmem, peak_rss;
 	_Atomic uint64_t cpu_mask; /* CPUs that have it loaded, for TLB shoot-down */
 	struct file *exe;
+	unsigned area_count;
+	unsigned future_flags;	      /* mlockall(MCL_FUTURE): MAP_LOCKED for new areas */
+	uint64_t gap_top, gap_skipped; /* where the search for free space starts (mm/vma.c) */
+	bool fixed_layout;	      /* personality ADDR_NO_RANDOMIZE: no address randomisation */
+	struct rewrite_state *rewrite; /* proc/rewrite: sites and trampolines, or NULL */
+	unsigned mempolicy;	      /* set_mempolicy(): mode, and nodes below */
+	uint64_t mempolicy_nodes;
 };
 
 extern struct mm kernel_mm;
 
 struct mm *mm_create(void);
+/* fork(): a copy of m, private pages shared until either side writes. NULL without memory. */
+struct mm *mm_fork(struct mm *m);
 void mm_get(struct mm *m);
 void mm_put(struct mm *m); /* the last one unmaps everything */
 void mm_activate(struct mm *m); /* loads its page tables on this CPU (no-op when loaded) */
@@ -82,7 +94,11 @@ int mm_fault(struct mm *m, uint64_t addr, uint64_t error, int *si_code);
 /* Removes all page-table entries of a file range in every mapping of it (truncate, hole punch). */
 struct mapping;
 void mm_zap_mapping(struct mapping *map, uint64_t first_page, uint64_t last_page);
-/* Looks whether a page is mapped; used by mincore and the rewriter: physical address | 1 if writable, 0. */
+/* Makes all mapped pages of a file range read-only, so that the next write to one is noticed: write-back calls
+ * it after it cleared PG_DIRTY and before it reads the page. */
+void mm_wrprotect_mapping(struct mapping *map, uint64_t first_page, uint64_t last_page);
+/* Looks whether a page is mapped; used by mincore and the rewriter: physical address of its page | 1 if
+ * writable; 0 if not. */
 uint64_t mm_translate(struct mm *m, uint64_t addr);
 /* Copies between the kernel and another program's memory, page by page (process_vm_readv, /proc/PID/mem,
  * crash reports). Bytes copied or -EFAULT. */
@@ -94,3 +110,5 @@ void mm_init(void);
 
 /* TLB shoot-down on every CPU that has m loaded. Thread context. */
 void tlb_flush_range(struct mm *m, uint64_t start, uint64_t end);
+/* Makes every CPU that still has m loaded load kernel_mm instead. Thread context. */
+void mm_unload(struct mm *m);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reaching into an address space through the direct map, page by page, under its read lock. */
+#include "mm/access.h"
+
+#include <asm/errno.h>
+#include <linux/mman.h>
+#include "arch/x86/pagetable.h"
+#include "arch/x86/percpu.h"
+#include "lib/string.h"
+#include "mm/fault.h"
+#include "mm/vma.h"
+
+/* The kernel address of addr if an entry permits the access; lock held. */
+static void *reachable(struct mm *m, uint64_t addr, bool write, bool force)
+{
+	unsigned level;
+	pte_t *e = pt_leaf(m, addr, &level);
+	uint64_t v = e ? atomic_load(e) : 0;
+	if (!v || (!force && !(v & PTE_P)))
+		return NULL;
+	if (write && !(v & PTE_W) && !(force && page_owned(v)))
+		return NULL;
+	uint64_t size = level == PT_LEVEL_HUGE ? HUGE_SIZE : PAGE_SIZE;
+	return phys_virt((v & PTE_PHYS) + addr % size);
+}
+
+static bool permitted(const struct vma *v, bool write, bool force)
+{
+	if (v->flags & VMA_SPECIAL && write)
+		return false;
+	if (force)
+		return !write || !(v->flags & MAP_SHARED) || (v->prot & PROT_WRITE);
+	return v->prot & (write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC);
+}
+
+/* Runs with the page of addr reachable: returns its kernel address with m->lock held for reading,
+ * or NULL without the lock. */
+static void *reach(struct mm *m, uint64_t addr, bool write, bool force)
+{
+	for (;;) {
+		rw_read_lock(&m->lock);
+		void *p = reachable(m, addr, write, force);
+		if (p)
+			return p;
+		struct vma *v = mm_find(m, addr);
+		if (!v) {
+			rw_read_unlock(&m->lock);
+			if (!stack_grow(m, addr))
+				return NULL;
+			continue;
+		}
+		if (!permitted(v, write, force)) {
+			rw_read_unlock(&m->lock);
+			return NULL;
+		}
+		if (fault_in(m, v, addr, write, force))
+			return NULL;
+	}
+}
+
+long mm_access_checked(struct mm *m, uint64_t addr, void *buf, size_t n, bool write, bool force)
+{
+	size_t done = 0;
+	while (done < n) {
+		uint64_t a = addr + done;
+		size_t part = MIN(n - done, PAGE_SIZE - a % PAGE_SIZE);
+		void *p = a < USER_END ? reach(m, a, write, force) : NULL;
+		if (!p)
+			break;
+		if (write)
+			memcpy(p, (char *)buf + done, part);
+		else
+			memcpy((char *)buf + done, p, part);
+		rw_read_unlock(&m->lock);
+		done += part;
+	}
+	return done || n == 0 ? (long)done : -EFAULT;
+}
+
+long mm_access(struct mm *m, uint64_t addr, void *buf, size_t n, bool write)
+{
+	return mm_access_checked(m, addr, buf, n, write, true);
+}
+
+struct patch {
+	void (*fn)(void *page, void *arg);
+	void *page, *arg;
+};
+
+static void run_patch(void *arg)
+{
+	struct patch *p = arg;
+	p->fn(p->page, p->arg);
+}
+
+/* The page becomes a private copy first (another CPU sees equal bytes throughout); its bytes change
+ * while all other CPUs are parked in an interrupt, so none of them executes a half-changed
+ * instruction. */
+int mm_patch_page(struct mm *m, uint64_t addr, void (*patch)(void *page, void *arg), void *arg)
+{
+	void *p = reach(m, addr, true, true);
+	if (!p)
+		return -EFAULT;
+	struct patch job = {patch, (void *)ALIGN_DOWN((uint64_t)p, PAGE_SIZE), arg};
+	cpu_stop_others(run_patch, &job);
+	rw_read_unlock(&m->lock);
+	return 0;
+}

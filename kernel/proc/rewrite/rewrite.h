@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Rewriting of SYSCALL instructions into jumps, one site at a time, when a site first traps.
+ *
+ * What is changed is only what lies before the SYSCALL; the two bytes of the instruction itself
+ * stay, so a branch to it or a thread that was interrupted just before it still works, by trapping.
+ * A site that cannot be proven safe is remembered and left alone.
+ */
+#pragma once
+
+#include "lib/util.h"
+
+struct mm;
+
+/* A SYSCALL trapped whose next instruction is at rip_after: rewrites the site if that is safe.
+ * Called on the slow path of a trapped call, interrupts on, before the call is carried out. Does
+ * nothing for a known site. */
+void rewrite_site(uint64_t rip_after);
+
+/* Address space hooks: mm/ calls them with m->lock held for writing (fork, unmapped), or at the
+ * very end. */
+int rewrite_fork(struct mm *to, struct mm *from);
+void rewrite_unmapped(struct mm *m, uint64_t start, uint64_t end);
+void rewrite_free(struct mm *m);
