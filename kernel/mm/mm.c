@@ -159,7 +159,7 @@ static int copy_areas(struct mm *to, struct mm *from)
 	return 0;
 }
 
-struct mm *mm_fork(struct mm *m)
+struct mm *mm_copy(struct mm *m)
 {
 	struct mm *n = mm_create();
 	if (!n)

@@ -68,7 +68,7 @@ extern struct mm kernel_mm;
 
 struct mm *mm_create(void);
 /* fork(): a copy of m, private pages shared until either side writes. NULL without memory. */
-struct mm *mm_fork(struct mm *m);
+struct mm *mm_copy(struct mm *m);
 void mm_get(struct mm *m);
 void mm_put(struct mm *m); /* the last one unmaps everything */
 void mm_activate(struct mm *m); /* loads its page tables on this CPU (no-op when loaded) */
