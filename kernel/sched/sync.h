@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include "lib/list.h"
+#include "arch/x86/percpu.h"
 #include "sched/thread.h"
 
 /*
@@ -17,7 +18,7 @@ struct mutex {
 	_Atomic int count;		     /* holder plus waiters */
 	struct thread *owner;		     /* for debugging and recursion checks */
 	_Atomic(struct mutex_waiter *) push; /* newest first, filled by lockers */
-	struct mutex_waiter *pop;	     /* oldest first, owned by the holder */
+	_Atomic(struct mutex_waiter *) pop;  /* oldest first, taken from by the holder only */
 	_Atomic unsigned handoff;
 	unsigned token;
 };
@@ -61,10 +62,9 @@ static inline unsigned waitq_wake_all(struct waitq *wq)
 
 /* Reader-writer lock; writers are not starved. Zero-initialised is unlocked. */
 struct rwlock {
-	_Atomic int64_t state;
-	struct mutex m;
-	struct list waiters; /* lazily initialised under m */
-	bool waiters_ready;
+	_Atomic int64_t state; /* readers, and a high bit while a writer holds or waits */
+	struct mutex m;	       /* held by the writer */
+	_Atomic(struct thread *) writer;
 };
 void rw_read_lock(struct rwlock *l);
 void rw_read_unlock(struct rwlock *l);

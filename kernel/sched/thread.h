@@ -19,12 +19,14 @@
 #include "arch/x86/percpu.h"
 #include "lib/list.h"
 #include "lib/rbtree.h"
+#include "sched/rcu.h"
 #include "sched/timer.h"
 
 struct program;
 struct trapframe;
 struct thread_signals;
 struct mm;
+struct mutex;
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_DEAD };
 
@@ -39,8 +41,9 @@ struct thread {
 	struct thread *wake_next; /* link in a CPU's incoming wake-up stack */
 	struct rb_node run_node;  /* in the run queue, ordered by virtual run time */
 	struct list run_link;	  /* real-time queue */
-	bool queued;
-	bool in_kernel_wait_timed_out; /* set by the sleep timer */
+	_Atomic bool on_cpu;	  /* its registers are on a CPU, not in the structure */
+	bool timed_out;		  /* set by the sleep timer */
+	bool yielded;
 	struct timer sleep_timer;
 	uint64_t affinity;		       /* bit per CPU */
 	int policy, rt_priority, nice;	       /* SCHED_*, 1…99, -20…19 */
@@ -52,11 +55,10 @@ struct thread {
 	/* The execution context. */
 	void *kstack;		      /* lowest byte */
 	uint64_t kstack_top;
-	void *fpu;		      /* XSAVE area; NULL for kernel threads */
-	bool fpu_saved;		      /* the area, not the registers, holds the state */
+	void *fpu;		      /* XSAVE area, valid while the thread does not run; NULL for kernel threads */
+	void *fpu_block;	      /* allocation that holds the area */
+	uint64_t switches_seen;	      /* value of migrations when a CPU last loaded the area */
 	uint64_t fs_base;
-	struct trapframe *frame;      /* of the innermost entry from the application; NULL in kernel threads */
-	uint64_t fault_resume;	      /* uaccess: see mm/uaccess.h */
 
 	/* The program's side. */
 	int tid;
@@ -74,6 +76,7 @@ struct thread {
 	long syscall_nr;	      /* the call it is in, -1 outside: for reports */
 	atomic_int refs;
 	struct list all_link;	      /* in the list of all threads */
+	struct rcu_head rcu;
 };
 
 /* Creates a kernel thread, ready to run fn(arg) on any CPU. NULL without memory. */
@@ -83,6 +86,9 @@ struct thread *kthread_create_on(unsigned cpu, const char *name, void (*fn)(void
 /* Makes a thread for the application with kernel stack and FPU area but not yet runnable; its first act will
  * be to return to the application with *frame. Takes over nothing; NULL without memory. */
 struct thread *thread_create_user(struct program *p, const struct trapframe *frame);
+/* The registers its application had when it entered the kernel; all valid on slow paths (syscall_full_frame,
+ * signals, faults). */
+#define thread_frame(t) ((struct trapframe *)(t)->kstack_top - 1)
 /* Lets a thread made by thread_create_user() run. */
 void thread_start(struct thread *t);
 /* Ends the calling thread. Its memory goes when the last reference does. */
@@ -92,6 +98,10 @@ void thread_put(struct thread *t);
 
 void thread_prepare_wait(void);
 void thread_end_wait(void);
+/* Makes t look at its signals soon: ends an interruptible wait, interrupts the application. Thread context. */
+void thread_kick(struct thread *t);
+/* Sets the FS base (TLS) of a thread that is current or not started yet. */
+void thread_set_fs_base(struct thread *t, uint64_t base);
 /* Wakes t if it waits. Any context. Returns whether this call woke it. */
 bool thread_wake(struct thread *t);
 /* Gives up the CPU: until woken if the state is WAITING, else to whoever is due. Thread context. */
@@ -108,8 +118,9 @@ int thread_set_affinity(struct thread *t, uint64_t mask);
 /* Sleeps ns nanoseconds, uninterruptibly. */
 void thread_sleep(int64_t ns);
 
-/* Walks all threads under RCU: for_each_thread(t) { … } between rcu_read_lock() and rcu_read_unlock(). */
+/* All threads, by all_link; hold threads_lock to walk. */
 extern struct list all_threads;
+extern struct mutex threads_lock;
 struct thread *thread_find(int tid); /* referenced, or NULL */
 
 void sched_init(void);

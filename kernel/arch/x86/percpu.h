@@ -8,10 +8,13 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include "lib/util.h"
 
 #define MAX_CPUS 64
 
+struct cpu_call;
+struct mm;
 struct thread;
 struct runqueue;
 
@@ -33,6 +36,10 @@ struct cpu {
 	void *tss;
 	uint64_t user_ns, kernel_ns, idle_ns; /* for /proc/stat */
 	uint64_t interrupts, switches;
+	struct mm *mm;			/* whose page tables are loaded; see mm_activate() */
+	struct thread *fpu_owner;	/* whose vector state the registers hold */
+	_Atomic uint64_t quiescent;	/* passes through a point without RCU readers */
+	_Atomic(struct cpu_call *) calls; /* for cpu_call() */
 } __attribute__((aligned(CACHE_LINE)));
 
 extern struct cpu *cpus[MAX_CPUS];
@@ -59,6 +66,8 @@ static inline bool in_interrupt(void)
 void cpu_call(unsigned cpu, void (*fn)(void *), void *arg);
 /* The same on every online CPU, this one included. */
 void cpu_call_all(void (*fn)(void *), void *arg);
+/* The same on the CPUs of a bit mask, in parallel. */
+void cpu_call_mask(uint64_t mask, void (*fn)(void *), void *arg);
 /* Parks all other CPUs in an interrupt handler with interrupts off, runs fn(arg), lets them go on: for
  * patching code. Thread context only. */
 void cpu_stop_others(void (*fn)(void *), void *arg);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Time from the TSC. One multiplication turns TSC ticks since boot into nanoseconds; the factor is found
+ * once at boot and never changes, so reading needs no lock. The vDSO reads the same structure.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include "lib/util.h"
+
+struct timekeeper {
+	uint64_t tsc_base;
+	uint64_t mult;		      /* nanoseconds per tick, 32.32 */
+	_Atomic int64_t wall_offset;  /* CLOCK_REALTIME - CLOCK_MONOTONIC, ns */
+	uint64_t tsc_hz;
+};
+extern struct timekeeper timekeeper;
+
+/* TSC value of a monotonic time, for the deadline timer. */
+uint64_t clock_tsc_at(int64_t ns);
+const char *clock_source_name(void); /* "tsc", "kvm-clock": for sysfs */
