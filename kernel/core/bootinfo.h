@@ -18,8 +18,8 @@ struct boot_range {
 };
 
 struct bootinfo {
-	const char *entry;	     /* "pvh", "bios": for messages */
-	uint64_t rsdp;		     /* physical address of the ACPI root pointer, 0 if to be searched for */
+	const char *entry; /* "pvh", "bios": for messages */
+	uint64_t rsdp;	   /* physical address of the ACPI root pointer, 0 if to be searched for */
 	uint32_t nranges;
 	struct boot_range range[BOOT_MAX_RANGES];
 	const char *cmdline; /* terminated; may be empty */

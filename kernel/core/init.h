@@ -7,14 +7,15 @@
 struct cpu;
 
 void memory_select(void *a, void *b, size_t n); /* lib/string.c */
-void percpu_init_boot(void);			/* arch/x86/percpu.c: CPU 0's struct, GS base, GDT, IDT */
+void percpu_init_boot(void); /* arch/x86/percpu.c: CPU 0's struct, GS base, GDT, IDT */
 struct cpu *percpu_new(unsigned id, uint32_t apic_id);
-void cpu_init(struct cpu *c);  /* on the CPU itself: descriptor tables, control registers, syscall MSRs */
+void cpu_init(
+    struct cpu *c); /* on the CPU itself: descriptor tables, control registers, syscall MSRs */
 void smp_cpu_main(void) NORETURN; /* an application processor enters the scheduler */
-void kernel_protect(void);     /* W^X for the kernel image, identity map gone */
-void apic_init(void);	       /* the boot CPU's; after acpi_init() */
+void kernel_protect(void);	  /* W^X for the kernel image, identity map gone */
+void apic_init(void);		  /* the boot CPU's; after acpi_init() */
 void apic_init_cpu(void);
-void clock_init(void);	       /* calibrates; after apic_init() */
+void clock_init(void); /* calibrates; after apic_init() */
 void timer_init_cpu(void);
 void rcu_init(void);
 void work_init_cpu(void);

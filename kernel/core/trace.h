@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Static tracepoints. TRACE(name, "format", args…) declares and passes one: while it is off the cost is
- * one 5-byte NOP that is patched into a jump when a mode is switched on. Up to six arguments of integer
- * or pointer type. The same name may stand in several places and is switched as one.
+ * Static tracepoints. TRACE(name, "format", args…) declares and passes one: while it is off the
+ * cost is one 5-byte NOP that is patched into a jump when a mode is switched on. Up to six
+ * arguments of integer or pointer type. The same name may stand in several places and is switched
+ * as one.
  */
 #pragma once
 
@@ -18,7 +19,8 @@ struct tracepoint {
 };
 
 void trace_hit(struct tracepoint *tp, unsigned n, const uint64_t *args);
-/* Switches the modes of all tracepoints whose name matches the pattern ('*' and '?'); returns how many. */
+/* Switches the modes of all tracepoints whose name matches the pattern ('*' and '?'); returns how
+ * many. */
 int trace_set(const char *pattern, uint32_t modes);
 /* Hits of all tracepoints of tp's name since boot, summed over CPUs. */
 uint64_t trace_count(const struct tracepoint *tp);
@@ -33,33 +35,33 @@ void trace_init(void);
 #define TRACE_U64_5_(a, ...) , (uint64_t)(uintptr_t)(a)TRACE_U64_4_(__VA_ARGS__)
 #define TRACE_U64_6_(a, ...) , (uint64_t)(uintptr_t)(a)TRACE_U64_5_(__VA_ARGS__)
 #define TRACE_PICK_(_0, _1, _2, _3, _4, _5, _6, f, ...) f
-#define TRACE_LIST_(...)                                                                           \
-	TRACE_PICK_(_0, ##__VA_ARGS__, TRACE_U64_6_, TRACE_U64_5_, TRACE_U64_4_, TRACE_U64_3_,    \
-	    TRACE_U64_2_, TRACE_U64_1_, TRACE_U64_0_)                                              \
+#define TRACE_LIST_(...)                                                                       \
+	TRACE_PICK_(_0, ##__VA_ARGS__, TRACE_U64_6_, TRACE_U64_5_, TRACE_U64_4_, TRACE_U64_3_, \
+	    TRACE_U64_2_, TRACE_U64_1_, TRACE_U64_0_)                                          \
 	(__VA_ARGS__)
 
 #ifdef CARRARA_HOST
-#define TRACE(name, fmt, ...)                                                                      \
-	do {                                                                                       \
+#define TRACE(name, fmt, ...) \
+	do {                  \
 	} while (0)
 #else
-#define TRACE(tname, fmt, ...)                                                                     \
-	do {                                                                                       \
-		__label__ hit_;                                                                    \
-		static struct tracepoint tp_ __attribute__((section(".tracepoints"), used)) = {    \
-		    #tname, fmt, 0, 0};                                                            \
-		asm goto("1: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                                     \
-			 ".pushsection .trace_sites,\"aw\"\n"                                      \
-			 ".quad 1b, %l[hit_], %c0\n"                                               \
-			 ".popsection"                                                             \
-			 :                                                                         \
-			 : "i"(&tp_)                                                               \
-			 :                                                                         \
-			 : hit_);                                                                  \
-		if (0) {                                                                           \
-		hit_:;                                                                             \
-			const uint64_t a_[] = {0 TRACE_LIST_(__VA_ARGS__)};                        \
-			trace_hit(&tp_, ARRAY_SIZE(a_) - 1, a_ + 1);                               \
-		}                                                                                  \
+#define TRACE(tname, fmt, ...)                                                            \
+	do {                                                                              \
+		__label__ hit_;                                                           \
+		static struct tracepoint tp_                                              \
+		    __attribute__((section(".tracepoints"), used)) = {#tname, fmt, 0, 0}; \
+		asm goto("1: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                            \
+			 ".pushsection .trace_sites,\"aw\"\n"                             \
+			 ".quad 1b, %l[hit_], %c0\n"                                      \
+			 ".popsection"                                                    \
+			 :                                                                \
+			 : "i"(&tp_)                                                      \
+			 :                                                                \
+			 : hit_);                                                         \
+		if (0) {                                                                  \
+		hit_:;                                                                    \
+			const uint64_t a_[] = {0 TRACE_LIST_(__VA_ARGS__)};               \
+			trace_hit(&tp_, ARRAY_SIZE(a_) - 1, a_ + 1);                      \
+		}                                                                         \
 	} while (0)
 #endif

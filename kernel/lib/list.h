@@ -8,9 +8,9 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(name)                                                                            \
-	{                                                                                          \
-		&(name), &(name)                                                                   \
+#define LIST_INIT(name)          \
+	{                        \
+		&(name), &(name) \
 	}
 
 static inline void list_init(struct list *l)
@@ -61,11 +61,11 @@ static inline void list_splice(struct list *dst, struct list *src)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 #define list_last(head, type, member) list_entry((head)->prev, type, member)
 #define list_for_each(p, head) for (struct list *p = (head)->next; p != (head); p = p->next)
-#define list_for_each_entry(e, head, member)                                                       \
-	for (e = list_first(head, __typeof__(*e), member); &e->member != (head);                   \
+#define list_for_each_entry(e, head, member)                                     \
+	for (e = list_first(head, __typeof__(*e), member); &e->member != (head); \
 	     e = list_first(&e->member, __typeof__(*e), member))
 /* Safe against removal of e itself. */
-#define list_for_each_entry_safe(e, n, head, member)                                               \
-	for (e = list_first(head, __typeof__(*e), member),                                         \
-	    n = list_first(&e->member, __typeof__(*e), member);                                    \
+#define list_for_each_entry_safe(e, n, head, member)            \
+	for (e = list_first(head, __typeof__(*e), member),      \
+	    n = list_first(&e->member, __typeof__(*e), member); \
 	     &e->member != (head); e = n, n = list_first(&n->member, __typeof__(*n), member))

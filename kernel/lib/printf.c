@@ -38,7 +38,8 @@ static void put_text(struct out *o, const struct spec *sp, const char *s, size_t
 		pad(o, ' ', fill);
 }
 
-static void put_number(struct out *o, const struct spec *sp, uint64_t v, unsigned base, bool negative)
+static void put_number(
+    struct out *o, const struct spec *sp, uint64_t v, unsigned base, bool negative)
 {
 	char digits[24];
 	int n = 0;
@@ -180,7 +181,8 @@ static void convert(struct out *o, char c, struct spec *sp, va_list *ap)
 		const char *s = va_arg(*ap, const char *);
 		if (!s)
 			s = "(null)";
-		put_text(o, sp, s, sp->precision >= 0 ? strnlen(s, (size_t)sp->precision) : strlen(s));
+		put_text(
+		    o, sp, s, sp->precision >= 0 ? strnlen(s, (size_t)sp->precision) : strlen(s));
 		return;
 	}
 	default:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * String functions. memcpy and memset have two bodies: string instructions, fast where the CPU has
- * fast short rep movs, and unrolled 64-bit moves, fast under emulation. memory_select() measures both once
- * at boot and the better one serves from then on.
+ * fast short rep movs, and unrolled 64-bit moves, fast under emulation. memory_select() measures
+ * both once at boot and the better one serves from then on.
  */
 #include "lib/string.h"
 

@@ -21,10 +21,11 @@ char *strstr(const char *s, const char *needle);
 /* Copies at most size-1 bytes and terminates; returns strlen(src). */
 size_t strlcpy(char *dst, const char *src, size_t size);
 
-/* printf to a bounded buffer: %d %i %u %x %X %o %p %s %c %% with l, ll, z, h, hh, width, precision, - 0 +
- * space #. Always terminates (size > 0); returns the length the whole text would have had. */
+/* printf to a bounded buffer: %d %i %u %x %X %o %p %s %c %% with l, ll, z, h, hh, width, precision,
+ * - 0 + space #. Always terminates (size > 0); returns the length the whole text would have had. */
 int snprintf(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
 
-/* Parses an unsigned number (base 0: 0x… hexadecimal, 0… octal). Returns the first character not used. */
+/* Parses an unsigned number (base 0: 0x… hexadecimal, 0… octal). Returns the first character not
+ * used. */
 const char *parse_u64(const char *s, unsigned base, uint64_t *out);

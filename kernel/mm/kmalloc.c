@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * kmalloc: slab pages of one size class each, a per-CPU magazine of free objects before them. The kernel is
- * not preempted and interrupt handlers do not allocate, so a magazine needs no protection at all. A page
- * whose objects are all back in the page goes back to the page allocator.
+ * kmalloc: slab pages of one size class each, a per-CPU magazine of free objects before them. The
+ * kernel is not preempted and interrupt handlers do not allocate, so a magazine needs no protection
+ * at all. A page whose objects are all back in the page goes back to the page allocator.
  */
 #include "mm/kmalloc.h"
 #include "arch/x86/percpu.h"
@@ -26,7 +26,8 @@ struct magazine {
 	unsigned n;
 };
 
-/* A slab page keeps: mapping = its free objects, private = objects out, index = class, link = partial list. */
+/* A slab page keeps: mapping = its free objects, private = objects out, index = class, link =
+ * partial list. */
 struct size_class {
 	struct mutex lock;
 	struct list partial; /* pages with free objects */
@@ -101,7 +102,7 @@ static bool refill(struct magazine *m, unsigned c)
 		if (p->private == 0)
 			sc->empty--;
 		p->mapping = (void *)o->next;
-		p->private++;
+		p->private ++;
 		if (!p->mapping)
 			list_remove(&p->link);
 		o->next = got;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Memory for kernel objects: per-CPU slabs by size class up to 2 KiB, whole pages above. Thread context. */
+/* Memory for kernel objects: per-CPU slabs by size class up to 2 KiB, whole pages above. Thread
+ * context. */
 #pragma once
 
 #include "lib/util.h"

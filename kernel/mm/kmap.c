@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Kernel mappings beyond the direct map: device memory, kernel stacks, and the kernel image's own protection. */
+/* Kernel mappings beyond the direct map: device memory, kernel stacks, and the kernel image's own
+ * protection. */
 #include "mm/kmap.h"
 #include "arch/x86/cpu.h"
 #include "core/init.h"
@@ -43,9 +44,10 @@ bool kmap_page(uint64_t va, uint64_t phys, unsigned flags)
 	for (int shift = 39; shift > 12 && table; shift -= 9)
 		table = next_table(&table[va >> shift & 511]);
 	if (table)
-		table[va >> 12 & 511] = phys | PTE_PRESENT | PTE_GLOBAL | (flags & KMAP_WRITE ? PTE_WRITE : 0) |
-		                        (flags & KMAP_EXEC ? 0 : PTE_NX) |
-		                        (flags & KMAP_UNCACHED ? PTE_PCD | PTE_PWT : 0);
+		table[va >> 12 & 511] = phys | PTE_PRESENT | PTE_GLOBAL |
+					(flags & KMAP_WRITE ? PTE_WRITE : 0) |
+					(flags & KMAP_EXEC ? 0 : PTE_NX) |
+					(flags & KMAP_UNCACHED ? PTE_PCD | PTE_PWT : 0);
 	mutex_unlock(&kmap_lock);
 	return table != NULL;
 }
@@ -71,8 +73,9 @@ volatile void *mmio_map(uint64_t phys, size_t size)
 }
 
 /*
- * The kernel image gets 4 KiB pages: code readable and executable, constants readable, data writable. The
- * boot mapping's entry in the top-level table of the upper half stays, only what is below changes.
+ * The kernel image gets 4 KiB pages: code readable and executable, constants readable, data
+ * writable. The boot mapping's entry in the top-level table of the upper half stays, only what is
+ * below changes.
  */
 void kernel_protect(void)
 {
@@ -82,9 +85,9 @@ void kernel_protect(void)
 
 	for (uint64_t va = (uint64_t)kernel_start; va < (uint64_t)kernel_end; va += PAGE_SIZE) {
 		uint64_t *pt = next_table(&pd[va >> 21 & 511]);
-		uint64_t flags = va < (uint64_t)rodata_start ? 0 :
-		                 va < (uint64_t)data_start   ? PTE_NX :
-							       PTE_NX | PTE_WRITE;
+		uint64_t flags = va < (uint64_t)rodata_start ? 0
+				 : va < (uint64_t)data_start ? PTE_NX
+							     : PTE_NX | PTE_WRITE;
 		pt[va >> 12 & 511] = (va - KERNEL_BASE) | PTE_PRESENT | PTE_GLOBAL | flags;
 	}
 	/* The VMAP area's top-level entry must exist before address spaces copy the upper half. */
@@ -110,7 +113,8 @@ static void *stack_new(void)
 	for (uint64_t off = 0; off < KSTACK_SIZE; off += PAGE_SIZE) {
 		struct page *p = page_alloc(0, 0);
 		if (!p || !kmap_page(va + off, page_phys(p), KMAP_WRITE))
-			return NULL; /* a part of a stack is lost where memory is exhausted anyway */
+			return NULL; /* a part of a stack is lost where memory is exhausted anyway
+				      */
 		atomic_fetch_add(&memstats.kstack, 1);
 	}
 	return (void *)va;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Physical memory. At boot: find RAM, map all of it at DIRECT_MAP, put the page array behind the kernel,
- * free the rest into the buddy lists. Afterwards: blocks of 2^order pages from the lists under a mutex,
- * single pages from a per-CPU cache with interrupts off (so interrupt handlers may take from it).
+ * Physical memory. At boot: find RAM, map all of it at DIRECT_MAP, put the page array behind the
+ * kernel, free the rest into the buddy lists. Afterwards: blocks of 2^order pages from the lists
+ * under a mutex, single pages from a per-CPU cache with interrupts off (so interrupt handlers may
+ * take from it).
  */
 #include "mm/page.h"
 #include "arch/x86/cpu.h"
@@ -211,7 +212,8 @@ static void put_block(struct page *p, unsigned order)
 		if (other >= page_count)
 			break;
 		struct page *b = &page_array[other];
-		if (!(atomic_load_explicit(&b->flags, memory_order_relaxed) & PG_BUDDY) || b->order != order)
+		if (!(atomic_load_explicit(&b->flags, memory_order_relaxed) & PG_BUDDY) ||
+		    b->order != order)
 			break;
 		list_remove(&b->link);
 		atomic_store_explicit(&b->flags, 0, memory_order_relaxed);
@@ -326,7 +328,7 @@ static size_t reclaim(size_t n)
 	struct reclaimer *r;
 	size_t got = 0;
 
-	list_for_each_entry(r, &reclaimers, link) {
+	list_for_each_entry (r, &reclaimers, link) {
 		got += r->reclaim(n - got);
 		if (got >= n)
 			break;
@@ -367,7 +369,8 @@ struct page *page_alloc(unsigned order, unsigned flags)
 {
 	struct page *p = alloc_any(order, flags);
 
-	for (int tries = 0; unlikely(!p) && tries < 8 && !(flags & (PAGE_NOWAIT | PAGE_RESERVE)); tries++) {
+	for (int tries = 0; unlikely(!p) && tries < 8 && !(flags & (PAGE_NOWAIT | PAGE_RESERVE));
+	     tries++) {
 		size_t freed = reclaim(MAX(64ul, 2ul << order));
 		TRACE(memory_reclaim, "order=%u freed=%lu", order, freed);
 		p = alloc_any(order, flags);

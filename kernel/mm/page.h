@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Physical pages: a buddy allocator with per-CPU caches of single pages, and one struct page for each
- * 4 KiB of RAM. All RAM is mapped at DIRECT_MAP (2 MiB pages), so a page's kernel address is arithmetic.
+ * Physical pages: a buddy allocator with per-CPU caches of single pages, and one struct page for
+ * each 4 KiB of RAM. All RAM is mapped at DIRECT_MAP (2 MiB pages), so a page's kernel address is
+ * arithmetic.
  */
 #pragma once
 
@@ -20,9 +21,9 @@
 #define USER_END 0x00007ffffffff000ul  /* first address no application may map */
 
 enum page_flags {
-	PG_BUDDY = 1,	   /* free, head of a block */
+	PG_BUDDY = 1, /* free, head of a block */
 	PG_SLAB = 2,
-	PG_CACHE = 4,	   /* belongs to a mapping */
+	PG_CACHE = 4, /* belongs to a mapping */
 	PG_UPTODATE = 8,
 	PG_DIRTY = 16,
 	PG_WRITEBACK = 32,
@@ -92,8 +93,8 @@ static inline struct page *phys_page(uint64_t phys)
 	return page_array + (phys >> PAGE_SHIFT);
 }
 
-/* 2^order contiguous pages with one reference on the first, or NULL. Thread context (with PAGE_NOWAIT
- * also interrupt context, order 0, from this CPU's cache). */
+/* 2^order contiguous pages with one reference on the first, or NULL. Thread context (with
+ * PAGE_NOWAIT also interrupt context, order 0, from this CPU's cache). */
 struct page *page_alloc(unsigned order, unsigned flags);
 /* Gives back a block whose reference count the caller owns entirely. */
 void page_free(struct page *p, unsigned order);
@@ -111,8 +112,8 @@ struct memory_stats {
 extern struct memory_stats memstats;
 uint64_t pages_free(void);
 
-/* Registers a function that frees memory when it runs short: asked for n pages, returns how many it freed.
- * Called in thread context without locks. */
+/* Registers a function that frees memory when it runs short: asked for n pages, returns how many it
+ * freed. Called in thread context without locks. */
 struct reclaimer {
 	struct list link;
 	size_t (*reclaim)(size_t n);

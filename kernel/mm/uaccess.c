@@ -37,7 +37,8 @@ int clear_user(void __user *dst, size_t n)
 	return clear_user_partial(dst, n) ? -EFAULT : 0;
 }
 
-/* Copies up to the end of each page in turn: a string may end just before memory that is not there. */
+/* Copies up to the end of each page in turn: a string may end just before memory that is not there.
+ */
 long strncpy_from_user(char *dst, const char __user *src, size_t size)
 {
 	size_t done = 0;

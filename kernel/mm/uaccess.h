@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Touching the application's memory. The addresses are checked to be in the lower half; a fault that
- * cannot be resolved ends the copy with -EFAULT instead of a crash. May sleep (demand paging): never with
- * interrupts off or inside an RCU section. For short accesses under RCU there is none of this.
+ * Touching the application's memory. The addresses are checked to be in the lower half; a fault
+ * that cannot be resolved ends the copy with -EFAULT instead of a crash. May sleep (demand paging):
+ * never with interrupts off or inside an RCU section. For short accesses under RCU there is none of
+ * this.
  */
 #pragma once
 
@@ -23,13 +24,14 @@ size_t clear_user_partial(void __user *dst, size_t n);
 int copy_to_user(void __user *dst, const void *src, size_t n);
 int copy_from_user(void *dst, const void __user *src, size_t n);
 int clear_user(void __user *dst, size_t n);
-/* Length of the string copied (without its zero), -ENAMETOOLONG if it does not end within size, -EFAULT. */
+/* Length of the string copied (without its zero), -ENAMETOOLONG if it does not end within size,
+ * -EFAULT. */
 long strncpy_from_user(char *dst, const char __user *src, size_t size);
 
-#define put_user(v, p)                                                                             \
-	({                                                                                         \
-		__typeof__(*(p)) put_v_ = (v);                                                     \
-		copy_to_user((p), &put_v_, sizeof put_v_);                                         \
+#define put_user(v, p)                                     \
+	({                                                 \
+		__typeof__(*(p)) put_v_ = (v);             \
+		copy_to_user((p), &put_v_, sizeof put_v_); \
 	})
 #define get_user(v, p) copy_from_user(&(v), (p), sizeof(v))
 

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Lock-free sleeping mutex with hand-off, after Gidenstam and Papatriantafilou, "LFthreads: a lock-free
- * thread library" (2007), in the form described in the OSv paper (USENIX ATC 2014).
+ * Lock-free sleeping mutex with hand-off, after Gidenstam and Papatriantafilou, "LFthreads: a
+ * lock-free thread library" (2007), in the form described in the OSv paper (USENIX ATC 2014).
  *
- * `count` is the holder plus those who want the lock. Whoever raises it from 0 holds the lock. Others
- * push a waiter record (on their stack) and sleep until it is granted. Who unlocks and leaves count above
- * zero must pass the lock on: it pops the oldest waiter and grants it.
+ * `count` is the holder plus those who want the lock. Whoever raises it from 0 holds the lock.
+ * Others push a waiter record (on their stack) and sleep until it is granted. Who unlocks and
+ * leaves count above zero must pass the lock on: it pops the oldest waiter and grants it.
  *
- * The difficult moment: count says that somebody wants the lock, but the record is not pushed yet. The
- * unlocker does not spin. It publishes a token in `handoff` — "whoever pushes next may take over my duty" —
- * and looks at the queue once more. Either it finds the record now and takes the token back (by
- * compare-and-exchange; if that fails somebody else took the duty), or the locker finds the token after its push
- * and takes it (again by compare-and-exchange). Exactly one of them wins, and the winner pops and grants.
+ * The difficult moment: count says that somebody wants the lock, but the record is not pushed yet.
+ * The unlocker does not spin. It publishes a token in `handoff` — "whoever pushes next may take
+ * over my duty" — and looks at the queue once more. Either it finds the record now and takes the
+ * token back (by compare-and-exchange; if that fails somebody else took the duty), or the locker
+ * finds the token after its push and takes it (again by compare-and-exchange). Exactly one of them
+ * wins, and the winner pops and grants.
  *
- * The queue has many pushers and, at a time, one popper: the one who has the duty to pass the lock on.
- * `push` is a stack, newest first; the popper moves it, reversed, to `pop`.
+ * The queue has many pushers and, at a time, one popper: the one who has the duty to pass the lock
+ * on. `push` is a stack, newest first; the popper moves it, reversed, to `pop`.
  */
 #include "sched/sync.h"
 #include "core/trace.h"
@@ -58,7 +59,8 @@ static bool queue_empty(struct mutex *m)
 	return !atomic_load(&m->pop) && !atomic_load(&m->push);
 }
 
-/* After granted is set the record may be gone; the thread itself lives until a grace period has passed. */
+/* After granted is set the record may be gone; the thread itself lives until a grace period has
+ * passed. */
 static void grant(struct mutex *m, struct mutex_waiter *w)
 {
 	struct thread *t = w->thread;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Read-copy-update for a kernel that is not preempted: a reader is any stretch of kernel code without a
- * sleep, so the two read functions cost nothing and only mark the place. A grace period has passed when
- * every CPU has switched threads, been idle or been in the application.
+ * Read-copy-update for a kernel that is not preempted: a reader is any stretch of kernel code
+ * without a sleep, so the two read functions cost nothing and only mark the place. A grace period
+ * has passed when every CPU has switched threads, been idle or been in the application.
  */
 #pragma once
 

@@ -2,27 +2,25 @@
 /*
  * The scheduler.
  *
- * Each CPU has a run queue that only the CPU itself touches, with interrupts off. Other CPUs hand it
- * threads through `incoming`, a lock-free stack: push with compare-and-exchange, take all with one
- * exchange; whoever pushes onto an empty stack sends an interrupt.
+ * Each CPU has a run queue that only the CPU itself touches, with interrupts off. Other CPUs hand
+ *it threads through `incoming`, a lock-free stack: push with compare-and-exchange, take all with
+ *one exchange; whoever pushes onto an empty stack sends an interrupt.
  *
  * States of a thread and who may change them:
  *
  *	RUNNING -> WAITING	the thread itself (thread_prepare_wait)
- *	WAITING -> READY	one waker, by compare-and-exchange; it then owns the thread and must put it on
- *				exactly one queue
- *	WAITING -> RUNNING	the thread itself, by compare-and-exchange (thread_end_wait): no waker came
- *	RUNNING -> READY	its CPU, when another thread is due
- *	READY   -> RUNNING	its CPU, when it takes the thread from the queue
+ *	WAITING -> READY	one waker, by compare-and-exchange; it then owns the thread and must
+ *put it on exactly one queue WAITING -> RUNNING	the thread itself, by compare-and-exchange
+ *(thread_end_wait): no waker came RUNNING -> READY	its CPU, when another thread is due READY -> RUNNING	its CPU, when it takes the thread from the queue
  *
- * A thread that was made READY before it gave up the CPU simply calls schedule(): the waker's queue entry
- * brings it back. `on_cpu` stays true until the registers are saved; a waker that sees it true leaves
- * the thread on its CPU, otherwise it may choose another one.
+ * A thread that was made READY before it gave up the CPU simply calls schedule(): the waker's queue
+ *entry brings it back. `on_cpu` stays true until the registers are saved; a waker that sees it true
+ *leaves the thread on its CPU, otherwise it may choose another one.
  *
- * Fairness: threads of the normal class run in the order of virtual run time (run time divided by the
- * weight of the nice level); who slept re-enters at most a slice behind the others, so run time older
- * than that is forgotten, which is what the report's decaying average amounts to. Real-time threads come
- * first, by priority.
+ * Fairness: threads of the normal class run in the order of virtual run time (run time divided by
+ *the weight of the nice level); who slept re-enters at most a slice behind the others, so run time
+ *older than that is forgotten, which is what the report's decaying average amounts to. Real-time
+ *threads come first, by priority.
  */
 #include <linux/sched.h>
 #include "arch/x86/apic.h"
@@ -63,9 +61,9 @@ struct mutex threads_lock;
 static _Atomic uint64_t idle_mask; /* CPUs that wait in the idle loop */
 
 /* Weight of nice -20 … 19: each step is a factor of 1.25; 1024 at nice 0. */
-static const uint32_t nice_weight[40] = {88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949,
-    11916, 9548, 7620, 6100, 4904, 3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272,
-    215, 172, 137, 110, 87, 70, 56, 45, 36, 29, 23, 18, 15};
+static const uint32_t nice_weight[40] = {88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705,
+    14949, 11916, 9548, 7620, 6100, 4904, 3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526,
+    423, 335, 272, 215, 172, 137, 110, 87, 70, 56, 45, 36, 29, 23, 18, 15};
 
 void thread_switch(uint64_t *save_rsp, uint64_t load_rsp);
 extern const char thread_start_user[], thread_start_kernel[];
@@ -231,7 +229,8 @@ static bool allowed(const struct thread *t, unsigned cpu)
 	return t->affinity >> cpu & 1;
 }
 
-/* Where a woken thread that is on no CPU should go: its own CPU if idle, else an idle one, else its own. */
+/* Where a woken thread that is on no CPU should go: its own CPU if idle, else an idle one, else its
+ * own. */
 static struct cpu *choose_cpu(struct thread *t)
 {
 	uint64_t idle = atomic_load_explicit(&idle_mask, memory_order_relaxed) & t->affinity;
@@ -245,14 +244,14 @@ static struct cpu *choose_cpu(struct thread *t)
 	return cpus[__builtin_ctzll(t->affinity)];
 }
 
-/* Puts a READY thread that this context owns on a queue. Its sleep timer, if armed, is on t->cpu, so a thread
- * with one goes home to have it cancelled there. */
+/* Puts a READY thread that this context owns on a queue. Its sleep timer, if armed, is on t->cpu,
+ * so a thread with one goes home to have it cancelled there. */
 static void make_runnable(struct thread *t)
 {
 	uint64_t flags = irq_save();
 	struct cpu *self = this_cpu();
 	bool at_home = atomic_load_explicit(&t->on_cpu, memory_order_acquire) ||
-	               atomic_load_explicit(&t->sleep_timer.cpu, memory_order_relaxed) >= 0;
+		       atomic_load_explicit(&t->sleep_timer.cpu, memory_order_relaxed) >= 0;
 	struct cpu *c = at_home ? cpus[t->cpu] : choose_cpu(t);
 
 	if (c == self)
@@ -550,7 +549,8 @@ bool schedule_until(int64_t deadline)
 		schedule();
 		return false;
 	}
-	/* The timer is armed and the CPU given up without an interrupt between, so both happen on one CPU. */
+	/* The timer is armed and the CPU given up without an interrupt between, so both happen on
+	 * one CPU. */
 	uint64_t flags = irq_save();
 	struct thread *t = current_thread();
 	t->timed_out = false;
@@ -632,8 +632,9 @@ static void free_later(struct rcu_head *h)
 void thread_put(struct thread *t)
 {
 	if (atomic_fetch_sub(&t->refs, 1) == 1) {
-		/* The CPU it last ran on may remember it as owner of the vector registers: a new thread at the
-		 * same address starts with its migration count unseen, so that is harmless. */
+		/* The CPU it last ran on may remember it as owner of the vector registers: a new
+		 * thread at the same address starts with its migration count unseen, so that is
+		 * harmless. */
 		rcu_defer(&t->rcu, free_later);
 	}
 }
@@ -655,7 +656,7 @@ struct thread *thread_find(int tid)
 	struct thread *t, *found = NULL;
 
 	mutex_lock(&threads_lock);
-	list_for_each_entry(t, &all_threads, all_link) {
+	list_for_each_entry (t, &all_threads, all_link) {
 		if (t->tid == tid && t->program && get_unless_dead(t)) {
 			found = t;
 			break;
@@ -676,7 +677,8 @@ static struct thread *kthread_new(const char *name, void (*fn)(void *), void *ar
 	if (!t)
 		return NULL;
 	struct start_frame *f = (struct start_frame *)(t->kstack_top - 16) - 1;
-	*f = (struct start_frame){.r12 = (uint64_t)fn, .r13 = (uint64_t)arg, .rip = (uint64_t)thread_start_kernel};
+	*f = (struct start_frame){
+	    .r12 = (uint64_t)fn, .r13 = (uint64_t)arg, .rip = (uint64_t)thread_start_kernel};
 	t->kernel_rsp = (uint64_t)f;
 	add_to_all(t);
 	return t;
@@ -770,7 +772,7 @@ static void apply_policy(void *arg)
 	struct thread *t = p->t;
 	struct cpu *c = this_cpu();
 	bool queued = t->cpu == c->id && t != c->current &&
-	              atomic_load(&t->state) == THREAD_READY && !atomic_load(&t->on_cpu);
+		      atomic_load(&t->state) == THREAD_READY && !atomic_load(&t->on_cpu);
 
 	drain_incoming(c);
 	if (queued)
@@ -868,8 +870,8 @@ void sched_init_cpu(void)
 	add_to_all(idle);
 }
 
-/* An application processor becomes its own idle thread. It got here on a stack of its own; the idle thread's
- * kernel stack is that one. */
+/* An application processor becomes its own idle thread. It got here on a stack of its own; the idle
+ * thread's kernel stack is that one. */
 NORETURN void smp_cpu_main(void)
 {
 	irq_enable();

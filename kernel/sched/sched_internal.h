@@ -14,8 +14,8 @@ void sched_clear_signal_work(void);
 void sched_interrupt(bool from_app);
 /* The timer of this CPU fired. Interrupt context. */
 void timer_interrupt(bool from_app);
-/* Saves the vector state of a thread that must be inspected or copied (signals, fork): the area is valid
- * afterwards. Current thread only. */
+/* Saves the vector state of a thread that must be inspected or copied (signals, fork): the area is
+ * valid afterwards. Current thread only. */
 void sched_fpu_flush(void);
 /* The area was changed: the registers get it before the thread goes on. Current thread only. */
 void sched_fpu_reload(void);

@@ -68,7 +68,8 @@ unsigned waitq_wake(struct waitq *wq, unsigned n)
 		struct waiter *w = list_first(&wq->waiters, struct waiter, link);
 		list_remove(&w->link);
 		struct thread *t = w->thread;
-		atomic_store(&w->woken, true); /* the record stays: its owner needs the mutex to leave */
+		atomic_store(
+		    &w->woken, true); /* the record stays: its owner needs the mutex to leave */
 		thread_wake(t);
 		woken++;
 	}
@@ -76,8 +77,9 @@ unsigned waitq_wake(struct waitq *wq, unsigned n)
 }
 
 /*
- * Reader-writer lock. A writer holds `m` for as long as it writes and sets WRITER in `state`, which sends
- * new readers the slow way: through `m`, so after it. The last reader to leave wakes the writer.
+ * Reader-writer lock. A writer holds `m` for as long as it writes and sets WRITER in `state`, which
+ * sends new readers the slow way: through `m`, so after it. The last reader to leave wakes the
+ * writer.
  */
 #define WRITER (1ll << 62)
 
@@ -134,9 +136,9 @@ void rw_downgrade(struct rwlock *l)
 }
 
 /*
- * Completion: `waiter` is published before `done` is looked at, `done` is set before `waiter` is looked at, so
- * one of the two sees the other. The signaller does not touch c after it has set `done` unless it has
- * read the waiter before: hence the order waiter, done, waiter.
+ * Completion: `waiter` is published before `done` is looked at, `done` is set before `waiter` is
+ * looked at, so one of the two sees the other. The signaller does not touch c after it has set
+ * `done` unless it has read the waiter before: hence the order waiter, done, waiter.
  */
 void completion_signal(struct completion *c)
 {

@@ -22,7 +22,10 @@ struct mutex {
 	_Atomic unsigned handoff;
 	unsigned token;
 };
-#define MUTEX_INIT {0}
+#define MUTEX_INIT \
+	{          \
+		0  \
+	}
 
 void mutex_lock(struct mutex *m);
 bool mutex_trylock(struct mutex *m);
@@ -33,8 +36,9 @@ static inline bool mutex_held(const struct mutex *m)
 }
 
 /*
- * A queue of waiting threads. It has no lock of its own: every operation is done with one mutex held,
- * the one that also protects the condition waited for. Zero-initialised is invalid: use waitq_init().
+ * A queue of waiting threads. It has no lock of its own: every operation is done with one mutex
+ * held, the one that also protects the condition waited for. Zero-initialised is invalid: use
+ * waitq_init().
  */
 struct waitq {
 	struct list waiters;
@@ -50,8 +54,9 @@ static inline bool waitq_empty(const struct waitq *wq)
 {
 	return list_empty(&wq->waiters);
 }
-/* Releases m, sleeps until woken, the deadline (absolute ns; NO_DEADLINE) or, with WAIT_INTERRUPTIBLE, a
- * signal to deliver; takes m again. 0, -ETIMEDOUT or -EINTR. Check the condition in a loop. */
+/* Releases m, sleeps until woken, the deadline (absolute ns; NO_DEADLINE) or, with
+ * WAIT_INTERRUPTIBLE, a signal to deliver; takes m again. 0, -ETIMEDOUT or -EINTR. Check the
+ * condition in a loop. */
 int waitq_wait(struct waitq *wq, struct mutex *m, int64_t deadline, unsigned flags);
 /* Wakes the first n waiters (in order of arrival); returns how many. m must be held. */
 unsigned waitq_wake(struct waitq *wq, unsigned n);
@@ -83,7 +88,8 @@ static inline void completion_init(struct completion *c)
 	atomic_init(&c->done, false);
 	atomic_init(&c->waiter, NULL);
 }
-void completion_signal(struct completion *c); /* any context; c may vanish as soon as the waiter saw it */
+void completion_signal(
+    struct completion *c); /* any context; c may vanish as soon as the waiter saw it */
 void completion_wait(struct completion *c);
 
 /* True if the current thread has a signal to deliver (so an interruptible wait must end). */

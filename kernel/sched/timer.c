@@ -22,7 +22,8 @@ static void program(struct timer_queue *q)
 {
 	int64_t want = q->first ? q->first->deadline : INT64_MAX;
 
-	if (want >= q->programmed) /* an early interrupt costs less than moving the deadline each time */
+	if (want >=
+	    q->programmed) /* an early interrupt costs less than moving the deadline each time */
 		return;
 	q->programmed = want;
 	apic_timer_set(clock_tsc_at(want));

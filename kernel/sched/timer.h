@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Time and one-shot timers. All times are int64_t nanoseconds. Timers live in a heap of the CPU they were
- * armed on; expiry runs in interrupt context there with interrupts off, so the function may only wake
- * threads, queue work (sched/work.h) or touch its own data.
+ * Time and one-shot timers. All times are int64_t nanoseconds. Timers live in a heap of the CPU
+ * they were armed on; expiry runs in interrupt context there with interrupts off, so the function
+ * may only wake threads, queue work (sched/work.h) or touch its own data.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ static inline void timer_init(struct timer *t, void (*fn)(struct timer *t))
 	t->fn = fn;
 	atomic_init(&t->cpu, -1);
 }
-/* Arms (or re-arms) on this CPU for an absolute monotonic time. Thread context, or interrupt context on
- * the CPU where it is armed or not armed at all. */
+/* Arms (or re-arms) on this CPU for an absolute monotonic time. Thread context, or interrupt
+ * context on the CPU where it is armed or not armed at all. */
 void timer_arm(struct timer *t, int64_t deadline);
 /* Disarms; when it returns the function does not run any more. Returns whether it was armed. Thread
  * context, or interrupt context on the CPU where it is armed. */

@@ -8,11 +8,12 @@ struct trapframe;
 
 #define SYSCALL_COUNT 464 /* length of syscall_table[]; entry.S has the same number */
 
-/* What the fast path calls, by number: the function; a function that answers ENOSYS; or syscall_full_frame for
- * calls that need all registers. */
+/* What the fast path calls, by number: the function; a function that answers ENOSYS; or
+ * syscall_full_frame for calls that need all registers. */
 extern const void *syscall_table[SYSCALL_COUNT];
 extern const char syscall_full_frame[];
-/* Handles a call with the complete frame: any number, tracing on or off. Sets f->rax. Interrupts on. */
+/* Handles a call with the complete frame: any number, tracing on or off. Sets f->rax. Interrupts
+ * on. */
 void syscall_slow(struct trapframe *f);
 /* Considers the SYSCALL instruction before `after` for rewriting; called once for each new site. */
 void rewrite_site(uint64_t after);

@@ -4,8 +4,8 @@
  *
  *	SYSCALL(read, int fd, void __user *buf, size_t n) { … return bytes or -errno; }
  *
- * in the file it belongs to. sys/table.def names every call of the x86-64 ABI; one that is not defined
- * anywhere answers ENOSYS. Arguments arrive as the application's registers hold them.
+ * in the file it belongs to. sys/table.def names every call of the x86-64 ABI; one that is not
+ *defined anywhere answers ENOSYS. Arguments arrive as the application's registers hold them.
  */
 #pragma once
 
@@ -13,11 +13,12 @@
 #include "lib/util.h"
 #include "mm/uaccess.h"
 
-#define SYSCALL(name, ...)                                                                         \
-	long sys_##name(__VA_ARGS__);                                                              \
+#define SYSCALL(name, ...)            \
+	long sys_##name(__VA_ARGS__); \
 	long sys_##name(__VA_ARGS__)
 
-/* Kernel-internal results, never seen by applications: the call is started again after signal delivery. */
+/* Kernel-internal results, never seen by applications: the call is started again after signal
+ * delivery. */
 enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_RESTARTBLOCK = 516 };
 
 const char *syscall_name(long nr);	/* "read", or NULL */

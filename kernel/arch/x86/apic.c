@@ -2,7 +2,7 @@
 /* Local APIC (Intel SDM volume 3, chapter 11). */
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
-#include "arch/x86/irq_internal.h"
+#include "arch/x86/irq.h"
 #include "arch/x86/machine.h"
 #include "arch/x86/percpu.h"
 #include "core/init.h"
@@ -83,7 +83,8 @@ void apic_eoi(void)
 static void send(uint32_t id, uint32_t command)
 {
 	if (x2apic) {
-		asm volatile("mfence" ::: "memory"); /* the MSR write does not order earlier stores */
+		asm volatile("mfence" ::
+				 : "memory"); /* the MSR write does not order earlier stores */
 		wrmsr(0x830, (uint64_t)id << 32 | command);
 		return;
 	}
@@ -188,7 +189,7 @@ void cpu_call_mask(uint64_t mask, void (*fn)(void *), void *arg)
 	struct completion done;
 	unsigned self = this_cpu()->id;
 	uint64_t others = mask & ~(1ull << self);
-	_Atomic int left = __builtin_popcountll(others);
+	_Atomic int left = (int)popcount64(others);
 
 	completion_init(&done);
 	for (uint64_t m = others; m; m &= m - 1) {
@@ -220,7 +221,8 @@ void cpu_call_all(void (*fn)(void *), void *arg)
 	cpu_call_mask(online_mask(), fn, arg);
 }
 
-/* Stopping the others: they count themselves in, wait for the word to go on, and count themselves out. */
+/* Stopping the others: they count themselves in, wait for the word to go on, and count themselves
+ * out. */
 static struct mutex stop_lock;
 static _Atomic unsigned stopped;
 static _Atomic bool stop_release;

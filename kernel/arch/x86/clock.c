@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Calibration of the TSC and of the APIC timer, and the wall clock. In order of trust: KVM's clock page,
- * CPUID leaf 0x15 and KVM's timing leaf, the APIC timer where its rate is known (QEMU's emulation counts
- * nanoseconds), the ACPI PM timer, the PIT.
+ * Calibration of the TSC and of the APIC timer, and the wall clock. In order of trust: KVM's clock
+ * page, CPUID leaf 0x15 and KVM's timing leaf, the APIC timer where its rate is known (QEMU's
+ * emulation counts nanoseconds), the ACPI PM timer, the PIT.
  */
 #include "arch/x86/clock.h"
 #include "arch/x86/apic.h"
@@ -45,7 +45,7 @@ uint64_t clock_tsc_at(int64_t ns)
 	if (ns <= 0)
 		return timekeeper.tsc_base;
 	return timekeeper.tsc_base +
-	       (uint64_t)(((unsigned __int128)(uint64_t)ns * timekeeper.tsc_hz) / NSEC_PER_SEC);
+	       (uint64_t)(((unsigned __int128)(uint64_t)ns * timekeeper.tsc_per_ns) >> 24);
 }
 
 int64_t time_wall_offset(void)
@@ -90,7 +90,8 @@ static uint64_t hz_from_kvm(uint32_t max_leaf)
 	if (!(r[0] & 1 << 3)) /* new clock MSRs */
 		return 0;
 	wrmsr(MSR_KVM_SYSTEM, (uint64_t)&pvclock - KERNEL_BASE + 1);
-	if (pvclock.mul && (pvclock.flags & 1)) { /* stable across CPUs: the factor is all that is needed */
+	if (pvclock.mul &&
+	    (pvclock.flags & 1)) { /* stable across CPUs: the factor is all that is needed */
 		source = "kvm-clock";
 		uint64_t hz = (NSEC_PER_SEC << 32) / pvclock.mul;
 		return pvclock.shift < 0 ? hz << -pvclock.shift : hz >> pvclock.shift;
@@ -118,6 +119,7 @@ static void sample(uint32_t (*counter)(void), uint64_t *tsc, uint32_t *count)
 {
 	uint64_t best = ~0ull;
 
+	*tsc = *count = 0;
 	for (int i = 0; i < 16; i++) {
 		uint64_t a = rdtsc();
 		uint32_t c = counter();
@@ -130,9 +132,10 @@ static void sample(uint32_t (*counter)(void), uint64_t *tsc, uint32_t *count)
 	}
 }
 
-/* TSC ticks per 2^32 counter ticks … as a ratio: tsc / ticks over a span of at least `span` counter ticks. */
-static void measure(uint32_t (*counter)(void), uint32_t span, bool down, uint32_t mask, uint64_t *tsc,
-    uint64_t *ticks)
+/* TSC ticks per 2^32 counter ticks … as a ratio: tsc / ticks over a span of at least `span` counter
+ * ticks. */
+static void measure(uint32_t (*counter)(void), uint32_t span, bool down, uint32_t mask,
+    uint64_t *tsc, uint64_t *ticks)
 {
 	uint64_t t0, t1;
 	uint32_t c0, c1;
@@ -265,6 +268,7 @@ void clock_init(void)
 		hz = tsc * NSEC_PER_SEC / ticks;
 	apic_set_timer_rate((ticks << 32) / tsc);
 	timekeeper.tsc_hz = hz;
+	timekeeper.tsc_per_ns = (hz << 24) / NSEC_PER_SEC;
 	timekeeper.mult = ((uint64_t)NSEC_PER_SEC << 32) / hz;
 	atomic_store(&timekeeper.wall_offset, read_rtc() * NSEC_PER_SEC - time_now());
 	pr_info("clock: %s, TSC %lu kHz", source, hz / 1000);

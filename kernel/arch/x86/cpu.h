@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every privileged operation of the kernel goes through this header, so that another execution mode can
- * be put behind it.
+ * Every privileged operation of the kernel goes through this header, so that another execution mode
+ * can be put behind it.
  */
 #pragma once
 

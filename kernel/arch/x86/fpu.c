@@ -60,10 +60,11 @@ void fpu_save(void *area)
 void fpu_restore(const void *area)
 {
 	if (fpu_features)
-		asm volatile("xrstor64 (%0)"
-			     :
-			     : "r"(area), "a"((uint32_t)fpu_features), "d"((uint32_t)(fpu_features >> 32))
-			     : "memory");
+		asm volatile(
+		    "xrstor64 (%0)"
+		    :
+		    : "r"(area), "a"((uint32_t)fpu_features), "d"((uint32_t)(fpu_features >> 32))
+		    : "memory");
 	else
 		asm volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 }
@@ -71,7 +72,7 @@ void fpu_restore(const void *area)
 void fpu_init_area(void *area)
 {
 	memset(area, 0, fpu_area_size);
-	*(uint16_t *)area = 0x37f;		      /* FCW */
+	*(uint16_t *)area = 0x37f;		   /* FCW */
 	*(uint32_t *)((char *)area + 24) = 0x1f80; /* MXCSR */
 }
 

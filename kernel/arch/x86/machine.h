@@ -5,7 +5,7 @@
 #include "lib/util.h"
 
 struct machine {
-	unsigned cpu_count;		/* enabled in MADT (or 1) */
+	unsigned cpu_count; /* enabled in MADT (or 1) */
 	uint32_t apic_ids[64];
 	uint64_t lapic_phys, hpet_phys;
 	struct {
@@ -41,10 +41,12 @@ struct machine {
 };
 extern struct machine machine;
 
-/* Reads the ACPI tables at rsdp (0: searches the BIOS area). Missing or broken tables leave defaults. The
- * tables are read through the direct map, so BOOT_ACPI and BOOT_RESERVED ranges of RAM must be in it. */
+/* Reads the ACPI tables at rsdp (0: searches the BIOS area). Missing or broken tables leave
+ * defaults. The tables are read through the direct map, so BOOT_ACPI and BOOT_RESERVED ranges of
+ * RAM must be in it. */
 void acpi_init(uint64_t rsdp);
-/* Ends the machine: ACPI, then every other way known. status goes to the host's report channel before. */
+/* Ends the machine: ACPI, then every other way known. status goes to the host's report channel
+ * before. */
 NORETURN void machine_power_off(void);
 NORETURN void machine_reset(void);
 /* Starts the other processors; sets ncpus. */

@@ -15,6 +15,9 @@ _Static_assert(offsetof(struct cpu, scratch) == 24, "entry.S");
 _Static_assert(offsetof(struct cpu, work) == 32, "entry.S");
 _Static_assert(offsetof(struct cpu, stack_guard) == 40, "gcc -mstack-protector-guard-offset");
 
+/* Functions that change GS, and with it the place of the stack guard. */
+#define NO_STACK_GUARD __attribute__((no_stack_protector))
+
 #define IST_SIZE 4096
 enum { IST_TRAP = 1, IST_NMI, IST_DOUBLE_FAULT, IST_COUNT };
 
@@ -52,7 +55,7 @@ static void idt_set(unsigned vector, const void *stub, unsigned ist)
 	uint64_t a = (uint64_t)stub;
 
 	idt[vector][0] = (a & 0xffff) | 0x10ull << 16 | (uint64_t)ist << 32 | 0x8eull << 40 |
-	                 (a >> 16 & 0xffff) << 48;
+			 (a >> 16 & 0xffff) << 48;
 	idt[vector][1] = a >> 32;
 }
 
@@ -65,7 +68,7 @@ static void idt_fill(void)
 	idt_set(18, nmi_stub, IST_NMI);
 }
 
-static void area_init(struct cpu_area *a, unsigned id, uint32_t apic_id)
+NO_STACK_GUARD static void area_init(struct cpu_area *a, unsigned id, uint32_t apic_id)
 {
 	a->cpu.self = &a->cpu;
 	a->cpu.id = id;
@@ -78,12 +81,13 @@ static void area_init(struct cpu_area *a, unsigned id, uint32_t apic_id)
 	uint64_t base = (uint64_t)&a->tss;
 	a->gdt[2] = 0x00af9b000000ffff;
 	a->gdt[3] = 0x00cf93000000ffff;
-	a->gdt[4] = (sizeof a->tss - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
+	a->gdt[4] = (sizeof a->tss - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
+		    (base >> 24 & 0xff) << 56;
 	a->gdt[5] = base >> 32;
 	cpus[id] = &a->cpu;
 }
 
-static void load_tables(struct cpu_area *a)
+NO_STACK_GUARD static void load_tables(struct cpu_area *a)
 {
 	struct descriptor_pointer gdtr = {sizeof a->gdt - 1, (uint64_t)a->gdt};
 	struct descriptor_pointer idtr = {sizeof idt - 1, (uint64_t)idt};
@@ -92,7 +96,10 @@ static void load_tables(struct cpu_area *a)
 	asm volatile("lidt %0" : : "m"(idtr));
 	asm volatile("mov %0, %%ss; mov %0, %%ds; mov %0, %%es" : : "r"(0x18));
 	asm volatile("mov %0, %%fs; mov %0, %%gs" : : "r"(0));
-	asm volatile("pushq $0x10; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:" : : : "rax", "memory");
+	asm volatile("pushq $0x10; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:"
+		     :
+		     :
+		     : "rax", "memory");
 	a->gdt[4] &= ~(2ull << 40); /* ltr wants it not busy */
 	asm volatile("ltr %w0" : : "r"(0x20));
 	wrmsr(MSR_GS_BASE, (uint64_t)a);
@@ -110,16 +117,18 @@ static void load_controls(void)
 	cpuid(1, 0, r);
 	if (r[2] & 1 << 26)
 		cr4 |= 1 << 18; /* OSXSAVE */
-	cr4 &= ~(1ull << 20 | 1ull << 21 | 1ull << 22); /* SMEP, SMAP, PKE: everything is supervisor here */
+	cr4 &= ~(1ull << 20 | 1ull << 21 |
+		 1ull << 22); /* SMEP, SMAP, PKE: everything is supervisor here */
 	write_cr4(cr4);
-	write_cr0((read_cr0() | 1 << 16 | 1 << 5 | 1 << 1) & ~(1ull << 2 | 1ull << 3)); /* WP NE MP, no EM TS */
+	write_cr0((read_cr0() | 1 << 16 | 1 << 5 | 1 << 1) &
+		  ~(1ull << 2 | 1ull << 3)); /* WP NE MP, no EM TS */
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1 | 1 << 11);
 	wrmsr(MSR_STAR, (uint64_t)0x10 << 32 | (uint64_t)0x08 << 48);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_trap_entry);
 	wrmsr(MSR_SFMASK, 0x200 | 0x400 | 0x100 | 0x40000); /* IF DF TF AC */
 }
 
-void percpu_init_boot(void)
+NO_STACK_GUARD void percpu_init_boot(void)
 {
 	idt_fill();
 	area_init(&boot_area, 0, 0);
@@ -138,7 +147,7 @@ struct cpu *percpu_new(unsigned id, uint32_t apic_id)
 	return &a->cpu;
 }
 
-void cpu_init(struct cpu *c)
+NO_STACK_GUARD void cpu_init(struct cpu *c)
 {
 	load_tables(container_of(c, struct cpu_area, cpu));
 	load_controls();

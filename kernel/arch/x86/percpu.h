@@ -2,9 +2,9 @@
 /*
  * Per-CPU data, at GS base on every CPU from the first instruction of C to the last.
  *
- * The kernel is not preempted: a thread inside the kernel keeps its CPU until it sleeps, returns to the
- * application or calls preempt_point(). So this_cpu() stays valid between such points without any
- * protection; only data that interrupt handlers also touch needs irq_save().
+ * The kernel is not preempted: a thread inside the kernel keeps its CPU until it sleeps, returns to
+ * the application or calls preempt_point(). So this_cpu() stays valid between such points without
+ * any protection; only data that interrupt handlers also touch needs irq_save().
  */
 #pragma once
 
@@ -22,23 +22,23 @@ enum cpu_work { CPU_RESCHED = 1, CPU_SIGNAL = 2, CPU_TRACE_SYSCALLS = 4, CPU_RCU
 
 /* entry.S knows the offsets of the first fields (checked in percpu.c). */
 struct cpu {
-	struct cpu *self;	  /*  0 */
-	struct thread *current;	  /*  8 */
-	uint64_t kstack_top;	  /* 16: of current */
-	uint64_t scratch;	  /* 24: for the SYSCALL entry, interrupts off */
-	uint32_t work;		  /* 32: enum cpu_work bits that make a system call take the slow path */
-	uint32_t irq_depth;	  /* 36: >0 inside an interrupt handler */
-	uint64_t stack_guard;	  /* 40: gcc's stack protector reads %gs:40 */
-	uint32_t id;		  /* 0 … ncpus-1 */
+	struct cpu *self;	/*  0 */
+	struct thread *current; /*  8 */
+	uint64_t kstack_top;	/* 16: of current */
+	uint64_t scratch;	/* 24: for the SYSCALL entry, interrupts off */
+	uint32_t work;	    /* 32: enum cpu_work bits that make a system call take the slow path */
+	uint32_t irq_depth; /* 36: >0 inside an interrupt handler */
+	uint64_t stack_guard; /* 40: gcc's stack protector reads %gs:40 */
+	uint32_t id;	      /* 0 … ncpus-1 */
 	uint32_t apic_id;
 	bool online;
 	struct runqueue *rq;
 	void *tss;
 	uint64_t user_ns, kernel_ns, idle_ns; /* for /proc/stat */
 	uint64_t interrupts, switches;
-	struct mm *mm;			/* whose page tables are loaded; see mm_activate() */
-	struct thread *fpu_owner;	/* whose vector state the registers hold */
-	_Atomic uint64_t quiescent;	/* passes through a point without RCU readers */
+	struct mm *mm;			  /* whose page tables are loaded; see mm_activate() */
+	struct thread *fpu_owner;	  /* whose vector state the registers hold */
+	_Atomic uint64_t quiescent;	  /* passes through a point without RCU readers */
 	_Atomic(struct cpu_call *) calls; /* for cpu_call() */
 } __attribute__((aligned(CACHE_LINE)));
 
@@ -62,12 +62,13 @@ static inline bool in_interrupt(void)
 	return this_cpu()->irq_depth != 0;
 }
 
-/* Runs fn(arg) on the CPU with interrupts off and waits for it. Thread context only; fn must not sleep. */
+/* Runs fn(arg) on the CPU with interrupts off and waits for it. Thread context only; fn must not
+ * sleep. */
 void cpu_call(unsigned cpu, void (*fn)(void *), void *arg);
 /* The same on every online CPU, this one included. */
 void cpu_call_all(void (*fn)(void *), void *arg);
 /* The same on the CPUs of a bit mask, in parallel. */
 void cpu_call_mask(uint64_t mask, void (*fn)(void *), void *arg);
-/* Parks all other CPUs in an interrupt handler with interrupts off, runs fn(arg), lets them go on: for
- * patching code. Thread context only. */
+/* Parks all other CPUs in an interrupt handler with interrupts off, runs fn(arg), lets them go on:
+ * for patching code. Thread context only. */
 void cpu_stop_others(void (*fn)(void *), void *arg);

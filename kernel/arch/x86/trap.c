@@ -4,7 +4,7 @@
 #include <asm-generic/siginfo.h>
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
-#include "arch/x86/irq_internal.h"
+#include "arch/x86/irq.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/trap.h"
 #include "arch/x86/trapframe.h"
@@ -124,7 +124,7 @@ void trap_dispatch(struct trapframe *f, bool from_app)
 		if (f->rip == (uint64_t)syscall_exit_jump) /* one step short of the application */
 			f->rip = f->rcx;
 	} else if (f->rip - (uint64_t)syscall_exit_check <
-	           (uint64_t)(syscall_exit_end - syscall_exit_check)) {
+		   (uint64_t)(syscall_exit_end - syscall_exit_check)) {
 		f->rip = (uint64_t)syscall_exit_check; /* look at cpu->work again */
 	}
 	if (f->vector < 32)

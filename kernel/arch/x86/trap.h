@@ -4,5 +4,6 @@
 
 struct trapframe;
 
-/* Does what cpu->work asks for (scheduling, signals) until nothing is left; returns with interrupts off. */
+/* Does what cpu->work asks for (scheduling, signals) until nothing is left; returns with interrupts
+ * off. */
 void trap_exit_to_application(struct trapframe *f);

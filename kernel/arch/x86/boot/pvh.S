@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The PVH entry (Xen's direct boot protocol, used by `qemu -kernel`): 32-bit protected mode without
- * paging, EBX points to struct hvm_start_info. boot_start32 is common to all entries: ESI is the address of the
- * C function that fills bootinfo (low 32 bits of its virtual address), EBX its argument.
+ * paging, EBX points to struct hvm_start_info. boot_start32 is common to all entries: ESI is the physical address
+ * of the C function that fills bootinfo, EBX its argument.
  *
  * The first page tables map the first GiB three times with 2 MiB pages: where it is (identity), at the
  * direct map, and at KERNEL_BASE.
@@ -18,7 +18,7 @@
 	.code32
 	.globl	pvh_start, boot_start32
 pvh_start:
-	movl	$pvh_fill_bootinfo, %esi
+	movl	$PHYS(pvh_fill_bootinfo), %esi
 boot_start32:
 	cli
 	cld
@@ -66,7 +66,8 @@ start64:
 	movl	%eax, %gs
 	leaq	boot_stack_top(%rip), %rsp
 	xorl	%ebp, %ebp
-	movslq	%esi, %r12		/* sign extension gives the kernel's address */
+	movl	%esi, %esi
+	leaq	-0x80000000(%rsi), %r12	/* sign-extended: plus KERNEL_BASE */
 	movl	%ebx, %ebx
 	movq	%rbx, %r13
 	call	percpu_init_boot

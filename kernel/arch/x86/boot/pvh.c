@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Fills bootinfo from Xen's hvm_start_info (xen/include/public/arch-x86/hvm/start_info.h, versions 0 and 1). */
+/* Fills bootinfo from Xen's hvm_start_info (xen/include/public/arch-x86/hvm/start_info.h, versions
+ * 0 and 1). */
 #include "core/bootinfo.h"
 #include "core/log.h"
 #include "lib/string.h"
@@ -32,7 +33,8 @@ void pvh_fill_bootinfo(uint64_t phys)
 	bootinfo.start_tsc = boot_tsc;
 	bootinfo.cmdline = "";
 	if (phys + sizeof *si > BOOT_MAPPED || si->magic != HVM_MAGIC || si->version < 1)
-		panic("pvh: start info at 0x%lx is not usable (needs version 1 with a memory map)", phys);
+		panic("pvh: start info at 0x%lx is not usable (needs version 1 with a memory map)",
+		    phys);
 	bootinfo.rsdp = si->rsdp_paddr;
 	if (si->cmdline_paddr && si->cmdline_paddr < BOOT_MAPPED) {
 		bootinfo.cmdline = phys_virt(si->cmdline_paddr);
@@ -40,6 +42,8 @@ void pvh_fill_bootinfo(uint64_t phys)
 	}
 	const struct hvm_memmap_entry *e = phys_virt(si->memmap_paddr);
 	for (uint32_t i = 0; i < si->memmap_entries && bootinfo.nranges < BOOT_MAX_RANGES; i++)
-		bootinfo.range[bootinfo.nranges++] = (struct boot_range){
-		    e[i].addr, e[i].size, e[i].type == 1 ? BOOT_RAM : e[i].type == 3 ? BOOT_ACPI : BOOT_RESERVED};
+		bootinfo.range[bootinfo.nranges++] = (struct boot_range){e[i].addr, e[i].size,
+		    e[i].type == 1   ? BOOT_RAM
+		    : e[i].type == 3 ? BOOT_ACPI
+				     : BOOT_RESERVED};
 }
