@@ -5,6 +5,7 @@
 #include "lib/util.h"
 
 struct cpu;
+struct thread;
 
 void memory_select(void *a, void *b, size_t n); /* lib/string.c */
 void percpu_init_boot(void); /* arch/x86/percpu.c: CPU 0's struct, GS base, GDT, IDT */
@@ -19,6 +20,8 @@ void clock_init(void); /* calibrates; after apic_init() */
 void timer_init_cpu(void);
 void rcu_init(void);
 void work_init_cpu(void);
+/* Run queue and idle thread of a CPU that is about to start; NULL without memory. */
+struct thread *sched_prepare_cpu(struct cpu *c);
 void fpu_init(void);
 void fpu_init_cpu(void);
 NORETURN void kernel_main(void);

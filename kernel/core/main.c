@@ -55,5 +55,6 @@ void kernel_main(void)
 	trace_init();
 	rcu_init();
 	work_init_cpu();
+	smp_start();
 	start_system();
 }

@@ -819,59 +819,66 @@ static void idle_loop(void *arg)
 	}
 }
 
-/* Makes the calling context the first thread of this CPU and gives it an idle thread. */
-static void init_cpu(struct cpu *c, struct thread *first)
+static struct runqueue *runqueue_new(void)
 {
 	struct runqueue *rq = kzalloc(sizeof *rq);
-	uint32_t r[4];
 
-	if (!rq || !first)
-		panic("no memory for the run queue of CPU %u", c->id);
-	cpuid(7, 0, r);
-	has_fsgsbase = r[1] & 1;
-	list_init(&rq->realtime);
-	timer_init(&rq->slice_timer, slice_over);
-	first->cpu = c->id;
-	atomic_store(&first->state, THREAD_RUNNING);
-	atomic_store(&first->on_cpu, true);
-	c->current = first;
-	c->kstack_top = first->kstack_top;
-	first->run_start = time_now();
-	c->rq = rq;
+	if (rq) {
+		list_init(&rq->realtime);
+		timer_init(&rq->slice_timer, slice_over);
+	}
+	return rq;
+}
+
+/* Makes t the thread that CPU c is in the middle of. */
+static void set_running(struct cpu *c, struct thread *t)
+{
+	t->cpu = c->id;
+	atomic_store(&t->state, THREAD_RUNNING);
+	atomic_store(&t->on_cpu, true);
+	t->run_start = time_now();
+	c->current = t;
+	c->kstack_top = t->kstack_top;
 }
 
 void sched_init(void)
 {
+	extern char boot_stack[], boot_stack_top[];
 	struct cpu *c = this_cpu();
 	struct thread *boot = thread_new("boot");
+	uint32_t r[4];
 
-	/* The boot stack is the linker's, not kstack_alloc()'s: this thread never ends. */
-	extern char boot_stack[], boot_stack_top[];
-	_Static_assert(KSTACK_SIZE == 16384, "entry.S and boot.S");
-	boot->kstack = boot_stack;
+	cpuid(7, 0, r);
+	has_fsgsbase = r[1] & 1;
+	c->rq = runqueue_new();
+	if (!c->rq || !boot)
+		panic("no memory for the first thread");
+	boot->kstack = boot_stack; /* the linker's, not kstack_alloc()'s: this thread never ends */
 	boot->kstack_top = (uint64_t)boot_stack_top;
-	init_cpu(c, boot);
+	set_running(c, boot);
 	add_to_all(boot);
 	c->rq->idle = kthread_new("idle/0", idle_loop, NULL);
 	if (!c->rq->idle)
 		panic("no memory for the idle thread");
 }
 
-void sched_init_cpu(void)
+struct thread *sched_prepare_cpu(struct cpu *c)
 {
-	struct cpu *c = this_cpu();
 	char name[16];
 
 	snprintf(name, sizeof name, "idle/%u", c->id);
 	struct thread *idle = thread_new(name);
-	init_cpu(c, idle);
+	c->rq = runqueue_new();
+	if (!idle || !c->rq)
+		return NULL;
 	idle->affinity = 1ull << c->id;
+	set_running(c, idle);
 	c->rq->idle = idle;
 	add_to_all(idle);
+	return idle;
 }
 
-/* An application processor becomes its own idle thread. It got here on a stack of its own; the idle
- * thread's kernel stack is that one. */
+/* An application processor, on the stack of its idle thread, becomes that thread. */
 NORETURN void smp_cpu_main(void)
 {
 	irq_enable();

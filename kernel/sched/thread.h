@@ -126,4 +126,3 @@ extern struct mutex threads_lock;
 struct thread *thread_find(int tid); /* referenced, or NULL */
 
 void sched_init(void);
-void sched_init_cpu(void);

@@ -73,7 +73,10 @@ NO_STACK_GUARD static void area_init(struct cpu_area *a, unsigned id, uint32_t a
 	a->cpu.self = &a->cpu;
 	a->cpu.id = id;
 	a->cpu.apic_id = apic_id;
-	a->cpu.stack_guard = rdtsc() * 0x9e3779b97f4a7c15ull & ~0xffull;
+	/* One value for all CPUs: a thread may return from a function on another CPU than it called
+	 * it on. */
+	a->cpu.stack_guard =
+	    id ? boot_area.cpu.stack_guard : (rdtsc() * 0x9e3779b97f4a7c15ull & ~0xffull);
 	a->cpu.tss = &a->tss;
 	for (int i = 1; i < IST_COUNT; i++)
 		a->tss.ist[i - 1] = (uint64_t)a->ist[i - 1] + IST_SIZE;
