@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reaching into an address space through the direct map, page by page, under its read lock. */
+/*
+ * Reaching into an address space through the direct map, page by page. The lock is held for writing
+ * during the copy: madvise() gives pages back under the read lock.
+ */
 #include "mm/access.h"
 
 #include <asm/errno.h>
@@ -33,15 +36,17 @@ static bool permitted(const struct vma *v, bool write, bool force)
 	return v->prot & (write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC);
 }
 
-/* Runs with the page of addr reachable: returns its kernel address with m->lock held for reading,
- * or NULL without the lock. */
+/* Makes the page of addr reachable: its kernel address with m->lock held for WRITING, or NULL
+ * without it. */
 static void *reach(struct mm *m, uint64_t addr, bool write, bool force)
 {
 	for (;;) {
-		rw_read_lock(&m->lock);
+		rw_write_lock(&m->lock);
 		void *p = reachable(m, addr, write, force);
 		if (p)
 			return p;
+		rw_write_unlock(&m->lock);
+		rw_read_lock(&m->lock);
 		struct vma *v = mm_find(m, addr);
 		if (!v) {
 			rw_read_unlock(&m->lock);
@@ -71,7 +76,7 @@ long mm_access_checked(struct mm *m, uint64_t addr, void *buf, size_t n, bool wr
 			memcpy(p, (char *)buf + done, part);
 		else
 			memcpy((char *)buf + done, p, part);
-		rw_read_unlock(&m->lock);
+		rw_write_unlock(&m->lock);
 		done += part;
 	}
 	return done || n == 0 ? (long)done : -EFAULT;
@@ -103,6 +108,6 @@ int mm_patch_page(struct mm *m, uint64_t addr, void (*patch)(void *page, void *a
 		return -EFAULT;
 	struct patch job = {patch, (void *)ALIGN_DOWN((uint64_t)p, PAGE_SIZE), arg};
 	cpu_stop_others(run_patch, &job);
-	rw_read_unlock(&m->lock);
+	rw_write_unlock(&m->lock);
 	return 0;
 }

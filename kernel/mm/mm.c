@@ -85,7 +85,7 @@ void mm_get(struct mm *m)
 	atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
 }
 
-static void free_dead(struct list *dead)
+void mm_free_dead(struct list *dead)
 {
 	while (!list_empty(dead)) {
 		struct vma *v = list_first(dead, struct vma, mapping_link);
@@ -108,7 +108,7 @@ static void destroy(struct mm *m)
 	}
 	pt_free_tables(&g, 0, 1ull << 47);
 	pt_gather_finish(&g);
-	free_dead(&dead);
+	mm_free_dead(&dead);
 	rewrite_free(m);
 	if (m->exe)
 		file_put(m->exe);
@@ -145,6 +145,8 @@ static void copy_layout(struct mm *to, const struct mm *from)
 static int copy_areas(struct mm *to, struct mm *from)
 {
 	for (struct vma *v = vma_first(from); v; v = vma_next(v)) {
+		if (v->flags & VMA_DONTFORK)
+			continue;
 		int err = pt_split_range(from, v->start, v->end);
 		struct vma *c = err ? NULL : vma_new(to, v->start, v->end, v);
 		if (!c)
@@ -152,6 +154,8 @@ static int copy_areas(struct mm *to, struct mm *from)
 		c->flags &= ~(unsigned)MAP_LOCKED; /* locks are not inherited */
 		vma_insert(to, c);
 		atomic_fetch_add(&to->total_pages, (int64_t)(vma_len(v) >> PAGE_SHIFT));
+		if (v->flags & VMA_WIPEONFORK)
+			continue;
 		err = pt_copy(to, from, v->start, v->end, !(v->flags & MAP_SHARED));
 		if (err)
 			return err;
@@ -182,8 +186,7 @@ struct mm *mm_copy(struct mm *m)
 	return n;
 }
 
-/* Takes all areas out of [start, end), appending them to dead. Lock for writing. 0 or -ENOMEM. */
-static int unmap_locked(struct mm *m, uint64_t start, uint64_t end, struct list *dead)
+int mm_unmap_locked(struct mm *m, uint64_t start, uint64_t end, struct list *dead)
 {
 	struct vma *v = mm_find_next(m, start);
 	if (!v || v->start >= end)
@@ -236,9 +239,9 @@ int mm_unmap(struct mm *m, uint64_t addr, uint64_t len)
 	if (range_bad(addr, len))
 		return -EINVAL;
 	rw_write_lock(&m->lock);
-	int err = unmap_locked(m, addr, addr + len, &dead);
+	int err = mm_unmap_locked(m, addr, addr + len, &dead);
 	rw_write_unlock(&m->lock);
-	free_dead(&dead);
+	mm_free_dead(&dead);
 	TRACE(mm_unmap, "addr=%lx len=%lx", addr, len);
 	return err;
 }
@@ -258,7 +261,7 @@ static long place(
 			struct vma *v = mm_find_next(m, addr);
 			return v && v->start < addr + len ? -EEXIST : (long)addr;
 		}
-		int err = unmap_locked(m, addr, addr + len, dead);
+		int err = mm_unmap_locked(m, addr, addr + len, dead);
 		return err ? err : (long)addr;
 	}
 	addr = ALIGN_DOWN(addr, PAGE_SIZE);
@@ -350,7 +353,7 @@ long mm_map_area(struct mm *m, uint64_t addr, uint64_t len, unsigned how, struct
 		anonymous_prefault(v, like->start, like->end);
 out:
 	rw_write_unlock(&m->lock);
-	free_dead(&dead);
+	mm_free_dead(&dead);
 	if (at > 0 && populate)
 		mm_populate(m, (uint64_t)at, len, like->prot & PROT_WRITE);
 	TRACE(mm_map, "addr=%lx len=%lx prot=%x flags=%x", at, len, like->prot, how);
@@ -468,7 +471,7 @@ int mm_protect(struct mm *m, uint64_t addr, uint64_t len, unsigned prot)
 	rw_write_lock(&m->lock);
 	int err = protect_locked(m, addr, addr + len, prot, &dead);
 	rw_write_unlock(&m->lock);
-	free_dead(&dead);
+	mm_free_dead(&dead);
 	return err;
 }
 

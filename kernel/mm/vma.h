@@ -6,6 +6,8 @@
 #include "mm/mm.h"
 
 #define MAX_AREAS 65530
+enum { VMA_DONTFORK = 1u << 27, VMA_WIPEONFORK = 1u << 26 }; /* madvise() */
+
 #define MIN_ADDR 0x10000ul /* below it nothing is mapped: null pointers fault */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
