@@ -70,7 +70,7 @@ static bool huge_fault(struct mm *m, struct vma *v, uint64_t addr)
 	pte_t *e = pt_entry(m, addr, PT_LEVEL_HUGE, true);
 	if (!e || atomic_load(e))
 		return false;
-	struct page *p = page_alloc(9, PAGE_ZERO | PAGE_NOWAIT);
+	struct page *p = page_alloc(9, PAGE_ZERO | PAGE_OPTIONAL);
 	if (!p)
 		return false;
 	p->order = 9;
@@ -99,7 +99,7 @@ void anonymous_prefault(struct vma *v, uint64_t start, uint64_t end)
 	for (uint64_t a = start; a < end; a += PAGE_SIZE) {
 		pte_t *e = pt_entry(v->mm, a, PT_LEVEL_PAGE, true);
 		struct page *p =
-		    e && !atomic_load(e) ? page_alloc(0, PAGE_ZERO | PAGE_NOWAIT) : NULL;
+		    e && !atomic_load(e) ? page_alloc(0, PAGE_ZERO | PAGE_OPTIONAL) : NULL;
 		if (!p)
 			break;
 		if (!fill(e, pte_make(page_phys(p), v->prot, true))) {

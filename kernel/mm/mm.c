@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "mm/fault.h"
 #include "mm/filemap.h"
+#include "mm/kmap.h"
 #include "mm/kmalloc.h"
 #include "mm/limits.h"
 #include "mm/ops.h"
@@ -56,7 +57,8 @@ bool mm_overcommit_ok(uint64_t pages, unsigned prot, unsigned flags)
 
 void mm_init(void)
 {
-	kernel_mm.pml4 = phys_virt(read_cr3() & PTE_PHYS);
+	kernel_mm.pml4 = kernel_pml4;
+	kernel_mm.pml4_phys = read_cr3() & PTE_PHYS;
 	atomic_init(&kernel_mm.refs, 1);
 	zero_page = page_alloc(0, PAGE_ZERO);
 	if (!zero_page)
@@ -74,6 +76,7 @@ struct mm *mm_create(void)
 		kfree(m);
 		return NULL;
 	}
+	m->pml4_phys = virt_phys(m->pml4);
 	atomic_init(&m->refs, 1);
 	m->stack_top = USER_END;
 	m->mmap_base = USER_END - (1ul << 32);

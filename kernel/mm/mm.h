@@ -52,6 +52,7 @@ struct mm {
 	struct rb_tree areas;
 	struct rwlock lock;
 	uint64_t *pml4; /* kernel address of the top table */
+	uint64_t pml4_phys;
 	atomic_int refs;
 	uint64_t brk_start, brk, stack_top, mmap_base;
 	uint64_t arg_start, arg_end, env_start, env_end, vdso, code_start, code_end, data_start,

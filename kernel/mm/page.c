@@ -369,7 +369,8 @@ struct page *page_alloc(unsigned order, unsigned flags)
 {
 	struct page *p = alloc_any(order, flags);
 
-	for (int tries = 0; unlikely(!p) && tries < 8 && !(flags & (PAGE_NOWAIT | PAGE_RESERVE));
+	for (int tries = 0;
+	     unlikely(!p) && tries < 8 && !(flags & (PAGE_NOWAIT | PAGE_RESERVE | PAGE_OPTIONAL));
 	     tries++) {
 		size_t freed = reclaim(MAX(64ul, 2ul << order));
 		TRACE(memory_reclaim, "order=%u freed=%lu", order, freed);

@@ -13,20 +13,17 @@
 
 #define FLUSH_SINGLY 32 /* pages; above that reloading CR3 is cheaper */
 
-static struct mm *loaded[MAX_CPUS]; /* NULL: the boot table, which is kernel_mm's */
-
 void mm_activate(struct mm *m)
 {
 	struct cpu *c = this_cpu();
-	struct mm *old = loaded[c->id];
 	uint64_t bit = 1ull << c->id;
-	if (old == m || (!old && m == &kernel_mm))
+	if (c->mm == m || (!c->mm && m == &kernel_mm))
 		return;
 	uint64_t flags = irq_save(); /* mm_unload() comes as an interrupt */
-	old = loaded[c->id];
+	struct mm *old = c->mm;
 	atomic_fetch_or(&m->cpu_mask, bit);
-	write_cr3(virt_phys(m->pml4));
-	loaded[c->id] = m;
+	write_cr3(m->pml4_phys);
+	c->mm = m;
 	if (old && old != m)
 		atomic_fetch_and(&old->cpu_mask, ~bit);
 	irq_restore(flags);
@@ -63,7 +60,7 @@ void tlb_flush_range(struct mm *m, uint64_t start, uint64_t end)
 
 static void unload_here(void *arg)
 {
-	if (loaded[this_cpu()->id] == arg)
+	if (this_cpu()->mm == arg)
 		mm_activate(&kernel_mm);
 }
 
