@@ -36,7 +36,8 @@ struct block_device {
 	uint32_t max_segments, max_segment_size;
 	bool read_only, rotational, has_flush, has_discard, has_write_zeroes;
 	char serial[21];
-	/* Starts the requests of a list; thread context, may sleep for ring space. */
+	/* Starts the requests of a list, which is empty afterwards; thread context. Requests wait inside the
+	 * driver when the ring is full. `op` and `fua` of a request are the driver's to change. */
 	void (*submit)(struct block_device *d, struct list *requests);
 	void *private;
 	struct inode *inode; /* of the device: its mapping is the device's page cache */
@@ -44,8 +45,17 @@ struct block_device {
 	struct list link;
 };
 
-/* Registers a disk, makes /dev/NAME and its page cache. */
+/* Registers a disk and tells the observers. Thread context. */
 void block_register(struct block_device *d);
+/* Has fn called (thread context) for each disk, registered already or later: who makes /dev/NAME and the page
+ * cache. The record is kept. */
+struct block_observer {
+	struct list link;
+	void (*fn)(struct block_device *d);
+};
+void block_observe(struct block_observer *o);
+/* Calls fn for each disk, in order of registration. Thread context. */
+void block_for_each(void (*fn)(void *ctx, struct block_device *d), void *ctx);
 struct block_device *block_find(const char *name);
 /* Synchronous helpers. n sectors to or from kernel memory in the direct map. 0 or -errno. */
 int block_read(struct block_device *d, uint64_t sector, void *buf, unsigned n);

@@ -4,21 +4,16 @@
  *the tty.
  *
  * Output is a bounded queue of pieces (one sequence number per slot, as in D. Vyukov's bounded MPMC
- *queue) that one CPU at a time drains:
- *
- *   producer: takes slot `tail` by compare-and-exchange if its sequence says free, copies,
- *publishes the sequence; then tries to become the drainer. drainer:  whoever exchanges `draining`
- *from false to true; writes out slots in order as long as they are published; sets `draining` to
- *false; looks once more, for a piece published in between.
- *
- * Nobody waits for another CPU: a producer that finds a drainer leaves its piece to it. So an
- *interrupt or a panic in the middle of a write cannot deadlock. A full queue is drained by the
- *producer itself if nobody does, else the piece goes out directly (possibly in the middle of
- *another's line, never lost).
+ *queue). A producer takes the slot at `tail` by compare-and-exchange if its sequence says free,
+ *copies, publishes the sequence, and then combine()s: whoever finds the queue unattended writes out
+ *what is published, in order. Nobody waits for another CPU, so an interrupt or a panic in the
+ *middle of a write cannot deadlock. When the queue is full (a slow device), the piece goes out
+ *directly, possibly in the middle of another's line, but never lost.
  */
 #include <stdatomic.h>
 #include "arch/x86/cpu.h"
 #include "drivers/console.h"
+#include "lib/combine.h"
 #include "lib/string.h"
 #include "sched/work.h"
 
@@ -33,8 +28,8 @@ struct piece {
 static struct {
 	struct piece piece[PIECES];
 	_Atomic uint64_t tail;
-	uint64_t head; /* drainer's */
-	_Atomic bool draining;
+	uint64_t head; /* the attendant's */
+	struct combiner attend;
 	_Atomic bool direct; /* after a panic */
 } out;
 
@@ -91,51 +86,35 @@ static bool published(uint64_t pos)
 	return atomic_load_explicit(&slot(pos)->seq, memory_order_acquire) == free_seq(pos) + 1;
 }
 
-/* Returns whether anything was written. */
-static bool drain(void)
+static void drain(void *unused)
 {
-	bool any = false;
-	do {
-		if (atomic_exchange(&out.draining, true))
-			return any;
-		while (published(out.head)) {
-			struct piece *p = slot(out.head);
-			write_devices(p->text, p->len);
-			atomic_store_explicit(
-			    &p->seq, free_seq(out.head) + 2, memory_order_release);
-			out.head++;
-			any = true;
-		}
-		uint64_t head = out.head;
-		atomic_store(&out.draining, false);
-		if (!published(head))
-			return any;
-	} while (true);
+	(void)unused;
+	while (published(out.head)) {
+		struct piece *p = slot(out.head);
+		write_devices(p->text, p->len);
+		atomic_store_explicit(&p->seq, free_seq(out.head) + 2, memory_order_release);
+		out.head++;
+	}
 }
 
 void console_write(const char *s, size_t n)
 {
 	while (n) {
 		size_t part = MIN(n, (size_t)PIECE_SIZE);
-		if (atomic_load_explicit(&out.direct, memory_order_relaxed))
+		if (atomic_load_explicit(&out.direct, memory_order_relaxed) || !enqueue(s, part))
 			write_devices(s, part);
-		else if (!enqueue(s, part) && (!drain() || !enqueue(s, part)))
-			write_devices(s, part);
+		else
+			combine(&out.attend, drain, NULL);
 		s += part;
 		n -= part;
 	}
-	drain();
 }
 
 void console_flush(void)
 {
-	/* Bounded: the CPU that drains may be halted by now. */
-	for (int i = 0; i < 1000000; i++) {
-		drain();
-		if (!atomic_load(&out.draining))
-			return;
+	/* Bounded: the CPU that attends may be halted by now. */
+	for (int i = 0; i < 1000000 && combine_busy(&out.attend); i++)
 		cpu_relax();
-	}
 }
 
 void console_panic(void)
@@ -145,71 +124,73 @@ void console_panic(void)
 }
 
 /*
- * Input: interrupt handlers of any CPU append to a ring (a position is claimed with interrupts off
- * on this CPU by compare-and-exchange on `tail`, and a byte is valid once its `full` flag is set);
- * a work item hands it on.
+ * Input: interrupt handlers of any CPU claim a place in a ring by compare-and-exchange on `tail`
+ * and mark it full; a work item hands the bytes on.
  */
 static struct {
 	char byte[INPUT_SIZE];
 	_Atomic bool full[INPUT_SIZE];
-	_Atomic uint64_t tail;
-	_Atomic uint64_t head;
+	_Atomic uint64_t tail, head;
 	_Atomic bool busy;
 	void (*_Atomic fn)(const char *s, size_t n);
 } in;
 
-static void input_work(struct work *w);
-static struct work in_work = {.fn = input_work};
+static size_t take_input(char *buf, size_t size)
+{
+	uint64_t head = atomic_load(&in.head);
+	size_t n = 0;
+	while (n < size && atomic_load(&in.full[(head + n) % INPUT_SIZE])) {
+		buf[n] = in.byte[(head + n) % INPUT_SIZE];
+		atomic_store(&in.full[(head + n) % INPUT_SIZE], false);
+		n++;
+	}
+	atomic_store(&in.head, head + n);
+	return n;
+}
 
 static void input_work(struct work *w)
 {
 	void (*fn)(const char *, size_t) = atomic_load(&in.fn);
 	char buf[64];
 	(void)w;
-	if (!fn)
-		return;
-	/* The work may be queued on two CPUs in turn: one of them hands on. */
-	do {
+	/* fn may sleep, so the work may run on a second CPU meanwhile: one of them hands on. */
+	while (fn && atomic_load(&in.full[atomic_load(&in.head) % INPUT_SIZE])) {
 		if (atomic_exchange(&in.busy, true))
 			return;
-		for (;;) {
-			uint64_t head = atomic_load(&in.head);
-			size_t n = 0;
-			while (n < sizeof buf && atomic_load(&in.full[(head + n) % INPUT_SIZE])) {
-				buf[n] = in.byte[(head + n) % INPUT_SIZE];
-				atomic_store(&in.full[(head + n) % INPUT_SIZE], false);
-				n++;
-			}
-			if (!n)
-				break;
-			atomic_store(&in.head, head + n);
+		for (size_t n; (n = take_input(buf, sizeof buf)) > 0;)
 			fn(buf, n);
-		}
 		atomic_store(&in.busy, false);
-	} while (atomic_load(&in.full[atomic_load(&in.head) % INPUT_SIZE]));
+	}
+}
+
+static struct work input = {.fn = input_work};
+
+/* False: no room. */
+static bool put_input(char c)
+{
+	uint64_t pos = atomic_load(&in.tail);
+	do {
+		if (pos - atomic_load(&in.head) >= INPUT_SIZE)
+			return false;
+	} while (!atomic_compare_exchange_weak(&in.tail, &pos, pos + 1));
+	in.byte[pos % INPUT_SIZE] = c;
+	atomic_store(&in.full[pos % INPUT_SIZE], true);
+	return true;
 }
 
 void console_input(const char *s, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		uint64_t pos = atomic_load(&in.tail);
-		do {
-			if (pos - atomic_load(&in.head) >= INPUT_SIZE)
-				goto full; /* as a serial line does when nobody reads: the rest is
-					      lost */
-		} while (!atomic_compare_exchange_weak(&in.tail, &pos, pos + 1));
-		in.byte[pos % INPUT_SIZE] = s[i];
-		atomic_store(&in.full[pos % INPUT_SIZE], true);
-	}
-full:
+	/* As on a serial line, what comes while nobody reads is lost when the buffer is full. */
+	for (size_t i = 0; i < n && put_input(s[i]); i++)
+		;
 	if (atomic_load(&in.fn))
-		work_queue(&in_work);
+		work_queue(&input);
 }
 
 void console_set_input(void (*fn)(const char *s, size_t n))
 {
 	atomic_store(&in.fn, fn);
-	work_queue(&in_work);
+	work_queue(&input);
 }
 
 void host_report(const char *fmt, ...)

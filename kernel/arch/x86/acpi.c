@@ -166,6 +166,8 @@ static void read_byte_code(const struct acpi_header *h)
 	     i++) {
 		machine.virtio_mmio[machine.nvirtio_mmio].phys = facts.virtio_mmio[i].phys;
 		machine.virtio_mmio[machine.nvirtio_mmio].size = facts.virtio_mmio[i].size;
+		machine.virtio_mmio[machine.nvirtio_mmio].level = facts.virtio_mmio[i].level;
+		machine.virtio_mmio[machine.nvirtio_mmio].low = facts.virtio_mmio[i].low;
 		machine.virtio_mmio[machine.nvirtio_mmio++].gsi = facts.virtio_mmio[i].gsi;
 	}
 }

@@ -195,6 +195,7 @@ static void note_virtio_mmio(struct aml crs, struct aml_facts *facts)
 {
 	uint64_t phys = 0;
 	uint32_t size = 0, gsi = 0;
+	uint8_t mode = 0;
 	bool has_irq = false;
 	while (left(&crs)) {
 		const uint8_t *d = crs.p;
@@ -207,6 +208,7 @@ static void note_virtio_mmio(struct aml crs, struct aml_facts *facts)
 			size = le32(d + 8);
 		} else if (d[0] == 0x89 && len >= 9 && d[4] >= 1) { /* extended interrupt */
 			gsi = le32(d + 5);
+			mode = d[3];
 			has_irq = true;
 		}
 		crs.p += len;
@@ -215,6 +217,8 @@ static void note_virtio_mmio(struct aml crs, struct aml_facts *facts)
 		return;
 	facts->virtio_mmio[facts->nvirtio_mmio].phys = phys;
 	facts->virtio_mmio[facts->nvirtio_mmio].size = size;
+	facts->virtio_mmio[facts->nvirtio_mmio].level = !(mode & 2);
+	facts->virtio_mmio[facts->nvirtio_mmio].low = mode & 4;
 	facts->virtio_mmio[facts->nvirtio_mmio++].gsi = gsi;
 }
 

@@ -16,6 +16,7 @@ struct aml_facts {
 	struct {
 		uint64_t phys;
 		uint32_t size, gsi;
+		bool level, low;
 	} virtio_mmio[AML_MAX_DEVICES];
 	unsigned nvirtio_mmio;
 };

@@ -36,6 +36,7 @@ struct machine {
 	struct {
 		uint64_t phys;
 		uint32_t size, gsi;
+		bool level, low; /* the interrupt line */
 	} virtio_mmio[32];
 	unsigned nvirtio_mmio;
 };
