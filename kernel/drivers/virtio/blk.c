@@ -344,8 +344,9 @@ static void read_config(struct blk *b, const struct config *c, uint16_t segments
 	if (virtio_has(v, F_TOPOLOGY) && c->physical_block_exp <= 12)
 		d->physical_size <<= c->physical_block_exp;
 	d->max_segments = virtio_has(v, F_SEG_MAX) ? MIN(MAX(c->seg_max, 1u), segments) : 1;
-	d->max_segment_size =
-	    virtio_has(v, F_SIZE_MAX) ? MIN(MAX(c->size_max, 4096u), (uint32_t)MAX_SEGMENT) : (uint32_t)MAX_SEGMENT;
+	d->max_segment_size = virtio_has(v, F_SIZE_MAX)
+				  ? MIN(MAX(c->size_max, 4096u), (uint32_t)MAX_SEGMENT)
+				  : (uint32_t)MAX_SEGMENT;
 	d->read_only = virtio_has(v, F_READ_ONLY);
 	d->has_flush = virtio_has(v, F_FLUSH);
 	d->has_discard = virtio_has(v, F_DISCARD);

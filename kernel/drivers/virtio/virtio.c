@@ -127,7 +127,6 @@ void virtio_go(struct virtio_device *d)
 
 void virtio_kick(struct virtq *q)
 {
-	struct virtio_device *d = q->owner;
 	if (!virtq_publish(q))
 		return;
 	q->notifies++;
