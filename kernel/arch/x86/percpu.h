@@ -45,6 +45,18 @@ struct cpu {
 extern struct cpu *cpus[MAX_CPUS];
 extern unsigned ncpus; /* CPUs that are online; ids are dense */
 
+#ifdef CARRARA_HOST /* unit tests: a thread of the host stands for a thread on a CPU of its own */
+extern __thread struct cpu *host_cpu;
+extern __thread struct thread *host_thread;
+static inline struct cpu *this_cpu(void)
+{
+	return host_cpu;
+}
+static inline struct thread *current_thread(void)
+{
+	return host_thread;
+}
+#else
 static inline struct cpu *this_cpu(void)
 {
 	struct cpu *c;
@@ -57,6 +69,7 @@ static inline struct thread *current_thread(void)
 	asm volatile("mov %%gs:8, %0" : "=r"(t));
 	return t;
 }
+#endif
 static inline bool in_interrupt(void)
 {
 	return this_cpu()->irq_depth != 0;
