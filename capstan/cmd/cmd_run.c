@@ -40,6 +40,7 @@ static void fill_request(struct cmd *cmd, struct cap_run *r, struct strv *env)
 	    .trace = cmd_list(cmd, "trace"),
 	    .gdb = cmd_flag(cmd, "gdb"),
 	    .verbose = cmd->verbose,
+	    .options = &cmd->unknown,
 	    .argv = cmd->args.items,
 	    .argc = cmd->args.count,
 	};
@@ -68,6 +69,10 @@ int cmd_run(struct cmd *cmd)
 			strv_free(&env);
 			return result;
 		}
+	if (cmd_flag(cmd, "host") && cmd->unknown.count) {
+		strv_free(&env);
+		return cap_fail(cmd->cap, EINVAL, "unknown option %s", cmd->unknown.items[0]);
+	}
 	terminal_env(&env);
 	fill_request(cmd, &r, &env);
 	int result = cmd_flag(cmd, "host") ? cap_run_host(cmd->cap, &r, &cmd->status)

@@ -5,7 +5,12 @@
 
 #include "cmd.h"
 
-cmd_fn cmd_run;
+cmd_fn cmd_config_print;
+cmd_fn cmd_package_init, cmd_package_validate, cmd_package_build, cmd_package_collect,
+    cmd_package_compose, cmd_package_list, cmd_package_pull, cmd_package_describe,
+    cmd_package_import, cmd_package_remove, cmd_package_test;
+cmd_fn cmd_runtime_list, cmd_runtime_preview, cmd_runtime_init;
+cmd_fn cmd_run, cmd_images, cmd_rmi, cmd_info, cmd_import;
 cmd_fn cmd_do_completion, cmd_do_man;
 
 #endif

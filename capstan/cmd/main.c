@@ -101,6 +101,14 @@ static void on_event(void *arg, const struct cap_event *ev)
 	    ev->message);
 }
 
+static void print_help(const char *path)
+{
+	struct buf out = {0};
+	cmd_help(&out, path);
+	fputs(out.data ? out.data : "", stdout);
+	buf_free(&out);
+}
+
 static int unknown_command(struct cap *c, char *const *argv, int argc, int used)
 {
 	struct buf path = {0};
@@ -108,10 +116,9 @@ static int unknown_command(struct cap *c, char *const *argv, int argc, int used)
 	for (int i = 0; i < used; i++)
 		buf_printf(&path, "%s%s", i ? " " : "", argv[i]);
 	if (used == argc) {
-		cmd_help(&path, path.data);
+		print_help(path.data);
 		buf_free(&path);
-		return cap_fail(c, EINVAL, "which command? See `capstan%s%s --help`",
-		    used ? " " : "", used ? argv[0] : "");
+		return -EINVAL;
 	}
 	const char *names[64];
 	size_t n = 0;
@@ -141,14 +148,6 @@ static bool asks_help(char *const *argv, int argc, const struct cmd_spec *spec)
 			return true;
 	}
 	return false;
-}
-
-static void print_help(const char *path)
-{
-	struct buf out = {0};
-	cmd_help(&out, path);
-	fputs(out.data ? out.data : "", stdout);
-	buf_free(&out);
 }
 
 static bool has_opt(const struct cmd_spec *spec, const char *name)

@@ -141,17 +141,27 @@ static int take_value(struct parser *p, int index, const char *shown, const char
 	return 0;
 }
 
+static bool keeps_unknown(const struct parser *p)
+{
+	return !p->global && p->cmd->spec->flags & CMD_UNKNOWN_OPTS;
+}
+
+/* Leaves an option to the function, with the word after it as its value. */
+static int keep_unknown(struct parser *p, const char *word, bool has_value)
+{
+	strv_add(&p->cmd->unknown, word);
+	if (!has_value && p->at < p->argc && p->argv[p->at][0] != '-')
+		strv_add(&p->cmd->unknown, p->argv[p->at++]);
+	return 0;
+}
+
 static int long_option(struct parser *p, const char *word)
 {
 	const char *name = word + strspn(word, "-");
 	size_t len = strcspn(name, "=");
 	int index = find_opt(p->opts, name, len);
-	if (index < 0 && !p->global && p->cmd->spec->flags & CMD_UNKNOWN_OPTS) {
-		strv_add(&p->cmd->unknown, word);
-		if (!name[len] && p->at < p->argc && p->argv[p->at][0] != '-')
-			strv_add(&p->cmd->unknown, p->argv[p->at++]);
-		return 0;
-	}
+	if (index < 0 && keeps_unknown(p))
+		return keep_unknown(p, word, name[len]);
 	if (index < 0)
 		return unknown_option(p, word);
 	char *shown = xstrndup(word, name + len - word);
@@ -165,6 +175,8 @@ static int short_options(struct parser *p, const char *word)
 {
 	for (const char *s = word + 1; *s; s++) {
 		int index = find_opt(p->opts, s, 1);
+		if (index < 0 && s == word + 1 && keeps_unknown(p))
+			return keep_unknown(p, word, strchr(word, '='));
 		if (index < 0)
 			return unknown_option(p, word);
 		char shown[3] = {'-', *s, 0};

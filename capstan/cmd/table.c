@@ -57,19 +57,140 @@ static const struct cmd_opt run_opts[] = {
     END,
 };
 
-static const struct cmd_opt completion_opts[] = {END};
+#define PULL_MISSING                                                           \
+	{                                                                      \
+		"pull-missing, p", NULL,                                       \
+		    "attempt to pull packages missing from a local repository" \
+	}
+#define RUNCONFIG                                                          \
+	{                                                                  \
+		"runconfig, r, boot", "value",                             \
+		    "specify config_set name (specified in meta/run.yaml)" \
+	}
+#define REQUIRE                                                                                  \
+	{                                                                                        \
+		"require", "value", "specify package dependency", NULL, OPT_REPEAT, KIND_PACKAGE \
+	}
+
+static const struct cmd_opt init_opts[] = {
+    {"name, n", "value", "package name"},
+    {"title, t", "value", "package title"},
+    {"author, a", "value", "package author"},
+    {"version, v", "value", "package version"},
+    REQUIRE,
+    {"runtime", "value", "runtime to stub package for. Use 'capstan runtime list' to list all",
+	NULL, 0, KIND_RUNTIME},
+    END,
+};
+
+static const struct cmd_opt collect_opts[] = {PULL_MISSING, RUNCONFIG, REQUIRE, END};
+
+static const struct cmd_opt compose_opts[] = {
+    {"size, s", "value", "total size of the target image (use M or G suffix)", "10G"},
+    {"update", NULL, "updates the existing target VM by uploading only modified files"},
+    {"verbose, v", NULL, "verbose mode"},
+    {"run", "value", "the command line to be executed in the VM"},
+    PULL_MISSING,
+    RUNCONFIG,
+    REQUIRE,
+    {"env", "K=V", "environment variable for the boot command", NULL, OPT_REPEAT},
+    {"fs", "value", "root file system: erofs", "erofs"},
+    {"format, f", "value", "image format: qcow2|raw", "qcow2"},
+    {"kernel", "file", "kernel to put into the image", NULL, 0, KIND_FILE},
+    {"output, o", "file", "write the image to this file instead of the repository", NULL, 0,
+	KIND_FILE},
+    END,
+};
+
+static const struct cmd_opt test_opts[] = {PULL_MISSING, END};
+static const struct cmd_opt names_opts[] = {
+    {"names", NULL, "names only, one a line", NULL, OPT_HIDDEN}, END};
+static const struct cmd_opt describe_opts[] = {
+    {"content, c", NULL, "also list the package's files"}, END};
+
+static const struct cmd_opt runtime_preview_opts[] = {
+    {"runtime, r", "value", "Runtime name. Use 'capstan runtime list' to see available names.",
+	NULL, 0, KIND_RUNTIME},
+    {"plain", NULL, "Remove comments"},
+    END,
+};
+
+static const struct cmd_opt runtime_init_opts[] = {
+    {"runtime, r", "value", "Runtime name. Use 'capstan runtime list' to see available names.",
+	NULL, 0, KIND_RUNTIME},
+    {"named", NULL, "Use named configurations format"},
+    {"plain", NULL, "Remove comments"},
+    {"force, f", NULL, "Override existing meta/run.yaml"},
+    END,
+};
+
+static const struct cmd_opt import_opts[] = {
+    {"version, v", "value", "version of the image"},
+    {"description, d", "value", "description of the image"},
+    END,
+};
 
 const struct cmd_spec cmd_table[] = {
+    {"config", "configuration of capstan itself"},
+    {"config print", "print current capstan configuration", "[arguments...]", 0, 0,
+	cmd_config_print},
+
+    {"package", "package manipulation tools"},
+    {"package init", "initialise package structure", "[path]", 0, 1, cmd_package_init, init_opts,
+	NULL, 0, KIND_DIR},
+    {"package validate", "check a package's manifest, commands, libraries and hooks", "[path]", 0,
+	1, cmd_package_validate, NULL, NULL, 0, KIND_DIR},
+    {"package build", "builds the package into a compressed file", "[path]", 0, 1,
+	cmd_package_build, NULL,
+	"Runs meta/hooks/build if there is one, then writes NAME.mpm beside the package's files.",
+	0, KIND_DIR},
+    {"package collect", "collects contents of this package and all required packages",
+	"[arguments...]", 0, 0, cmd_package_collect, collect_opts,
+	"The result in mpm-pkg/ is what goes into the image."},
+    {"package compose", "composes the package and all its dependencies into Carrara image",
+	"image-name", 0, 1, cmd_package_compose, compose_opts},
+    {"package test", "composes the package and runs meta/hooks/test, or boots it", "[path]", 0, 1,
+	cmd_package_test, test_opts, NULL, 0, KIND_DIR},
+    {"package list", "lists the available packages", "[arguments...]", 0, 0, cmd_package_list,
+	names_opts},
+    {"package pull",
+	"pulls the package from remote repository and imports it into local package storage",
+	"[package-name]", 1, -1, cmd_package_pull},
+    {"package describe", "describes the package: commands, options, documentation", "package-name",
+	1, 1, cmd_package_describe, describe_opts, NULL, 0, KIND_PACKAGE},
+    {"package import",
+	"builds the package at path, or takes a .mpm file, into the local repository", "[path]", 0,
+	1, cmd_package_import, NULL, NULL, 0, KIND_FILE},
+    {"package remove", "removes a package from the local repository", "package-name", 1, 1,
+	cmd_package_remove, NULL, NULL, 0, KIND_PACKAGE},
+
+    {"runtime", "package runtime manipulation tools"},
+    {"runtime list", "list available runtimes", "[arguments...]", 0, 0, cmd_runtime_list,
+	names_opts},
+    {"runtime preview", "prints runtime yaml template to the console", "[arguments...]", 0, 0,
+	cmd_runtime_preview, runtime_preview_opts},
+    {"runtime init", "prepares meta/run.yaml stub for selected runtime", "[arguments...]", 0, 0,
+	cmd_runtime_init, runtime_init_opts},
+
     {"run", "launch a VM. You may pass the image name as the first argument.",
 	"instance-name | --host program [arguments...]", 0, 1, cmd_run, run_opts,
 	"The console of the machine is this terminal: every key, Ctrl-C included, goes to the "
 	"guest. "
 	"Ctrl-] followed by q stops the machine. The exit status is the program's; 128 plus the "
-	"number of a signal that ended it; 70 when the kernel panicked.",
-	CMD_STOP_AT_ARGS, KIND_IMAGE},
-    {"completion", "print shell completion for bash, zsh or fish", "shell", 1, 1, cmd_do_completion,
-	completion_opts},
-    {"man", "print or install the manual pages", "[directory]", 0, 1, cmd_do_man, NULL, NULL, 0,
-	KIND_DIR},
+	"number of a signal that ended it; 70 when the kernel panicked. Options that the package "
+	"of "
+	"the image defines in meta/opts are options of this command, too.",
+	CMD_STOP_AT_ARGS | CMD_UNKNOWN_OPTS, KIND_IMAGE},
+    {"images", "list images", NULL, 0, 0, cmd_images, names_opts},
+    {"info", "show disk image information", "image-name", 1, 1, cmd_info, NULL, NULL, 0,
+	KIND_IMAGE},
+    {"import", "import an image file to the local repository", "image-name image-file", 2, 2,
+	cmd_import, import_opts, NULL, 0, KIND_FILE},
+    {"rmi", "delete images", "image-name...", 1, -1, cmd_rmi, NULL, NULL, 0, KIND_IMAGE},
+
+    {"completion", "print shell completion for bash, zsh or fish", "shell", 1, 1,
+	cmd_do_completion},
+    {"man", "print the manual page, or write all pages to a directory", "[directory]", 0, 1,
+	cmd_do_man, NULL, NULL, 0, KIND_DIR},
     {NULL},
 };

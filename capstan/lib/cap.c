@@ -100,7 +100,8 @@ static void set(struct cap_setting *s, const char *value, const char *origin)
 	s->origin = origin;
 }
 
-static int bad_config(struct cap *c, const char *path, const struct yaml_node *n, const char *what)
+static int bad_config(
+    struct cap *c, const char *path, const struct cap_yaml_node *n, const char *what)
 {
 	return cap_fail(c, EBADMSG, "%s:%d:%d: %s", path, n->line, n->column, what);
 }
@@ -119,19 +120,19 @@ static int read_config(struct cap *c, const char *path)
 		buf_free(&text);
 		return cap_fail(c, -result, "cannot read %s: %s", path, strerror(-result));
 	}
-	struct yaml_node *doc;
+	struct cap_yaml_node *doc;
 	result = cap_yaml_parse(c, path, text.data, text.len, &doc);
 	buf_free(&text);
 	if (result || !doc)
 		return result;
-	if (doc->type != YAML_MAP)
+	if (doc->type != CAP_YAML_MAP)
 		result = bad_config(c, path, doc, "expected \"key: value\" lines");
 	else
 		cap_yaml_check_keys(c, path, doc, keys);
 	for (size_t i = 0; !result && i < doc->count; i++) {
 		const char *key = doc->keys[i]->text;
-		const struct yaml_node *v = doc->items[i];
-		if (v->type != YAML_SCALAR)
+		const struct cap_yaml_node *v = doc->items[i];
+		if (v->type != CAP_YAML_SCALAR)
 			result = bad_config(c, path, v, "expected a plain value");
 		else if (!strcmp(key, "repo_url"))
 			set(&c->repo_url, v->text, "config.yaml");
@@ -148,7 +149,7 @@ static int read_config(struct cap *c, const char *path)
 			set(&c->kvm, yes ? "false" : "true", "config.yaml");
 		}
 	}
-	yaml_free(doc);
+	cap_yaml_free(doc);
 	return result;
 }
 

@@ -24,7 +24,7 @@ void cap_cmdline_add(struct buf *line, const char *word)
 		buf_puts(line, word);
 		return;
 	}
-	if (!strchr(word, '\'')) {
+	if (!strchr(word, '\'') && !strstr(word, "${")) {
 		buf_printf(line, "'%s'", word);
 		return;
 	}
@@ -77,4 +77,66 @@ int cap_cmdline_split(struct cap *c, const char *where, const char *line, struct
 		if (!closed)
 			return cap_fail(c, EBADMSG, "%s: a %c is not closed", where, quote);
 	}
+}
+
+size_t cap_cmdline_program(const struct strv *words)
+{
+	size_t i = 0;
+	while (i < words->count && has_prefix(words->items[i], "--"))
+		i++;
+	return i;
+}
+
+static const char *env_value(const struct strv *env, const char *name, size_t len)
+{
+	for (size_t i = env ? env->count : 0; i-- > 0;)
+		if (!strncmp(env->items[i], name, len) && env->items[i][len] == '=')
+			return env->items[i] + len + 1;
+	return NULL;
+}
+
+static void expand_word(const char *word, const struct strv *env, struct buf *out)
+{
+	buf_add(out, "", 0);
+	while (*word) {
+		const char *end = has_prefix(word, "${") ? strchr(word, '}') : NULL;
+		if (!end) {
+			buf_putc(out, *word++);
+			continue;
+		}
+		const char *name = word + 2;
+		size_t len = strcspn(name, ":}");
+		const char *value = env_value(env, name, len);
+		bool fallback = name[len] == ':' && name[len + 1] == '-';
+		if (value && (*value || !fallback))
+			buf_puts(out, value);
+		else if (fallback)
+			buf_add(out, name + len + 2, end - (name + len + 2));
+		word = end + 1;
+	}
+}
+
+static bool overridden(const char *word, const struct strv *env)
+{
+	if (!has_prefix(word, "--env="))
+		return false;
+	return env_value(env, word + 6, strcspn(word + 6, "="));
+}
+
+int cap_cmdline_expand(
+    struct cap *c, const char *where, const char *line, const struct strv *env, struct buf *out)
+{
+	struct strv words = {0};
+	int result = cap_cmdline_split(c, where, line, &words);
+	size_t program = cap_cmdline_program(&words);
+	for (size_t i = 0; !result && i < words.count; i++) {
+		struct buf word = {0};
+		if (i < program && overridden(words.items[i], env))
+			continue;
+		expand_word(words.items[i], env, &word);
+		cap_cmdline_add(out, word.data);
+		buf_free(&word);
+	}
+	strv_free(&words);
+	return result;
 }

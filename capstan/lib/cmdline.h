@@ -17,4 +17,14 @@ void cap_cmdline_add(struct buf *line, const char *word);
  */
 int cap_cmdline_split(struct cap *c, const char *where, const char *line, struct strv *words);
 
+/* Index of the program among split words (after the options); words->count when there is none. */
+size_t cap_cmdline_program(const struct strv *words);
+/*
+ * Replaces ${NAME} and ${NAME:-default} in every word by values of env ("K=V", the last one
+ * counts); an unknown name without default becomes nothing. Options --env=K=V in the line whose K
+ * is in env are dropped: what is given at run time wins.
+ */
+int cap_cmdline_expand(
+    struct cap *c, const char *where, const char *line, const struct strv *env, struct buf *out);
+
 #endif

@@ -2,10 +2,10 @@
 /*
  * Writing an EROFS file system.
  *
- * Block 0 holds the superblock at byte 1024; inodes follow from byte 1152, in tree order, each with
- * the tail of its data behind it when that is short (so a small file costs no block of its own).
- * An inode and its tail never cross a block boundary. The remaining data starts in the first block
- * after the inodes, in the same order. A node number is the inode's byte offset divided by 32.
+ * Block 0 holds the superblock at byte 1024; inodes follow from byte 1152, in tree order. Data that
+ * fits into a block together with its inode lies right behind it, and the two never cross a block
+ * boundary; other data takes whole blocks, which start after the inodes, in the same order. So
+ * every file's data is one contiguous run. A node number is the inode's byte offset divided by 32.
  */
 #include "erofs.h"
 
@@ -23,7 +23,6 @@
 #define EXTENDED_BYTES 64
 #define LAYOUT_PLAIN 0
 #define LAYOUT_INLINE 2
-#define INLINE_FILE_MAX 65536 /* larger files are read in whole blocks */
 #define DIRENT_BYTES 12
 #define NO_BLOCK UINT32_MAX
 #define PROGRESS_STEP 512
@@ -100,8 +99,6 @@ static uint64_t directory_size(struct cap_node *dir)
 		if (size % BLOCK + need > BLOCK)
 			size = (size + BLOCK - 1) / BLOCK * BLOCK;
 		size += need;
-		if (size % BLOCK == 0)
-			continue;
 	}
 	return size;
 }
@@ -116,18 +113,20 @@ static uint32_t inode_bytes(const struct cap_node *n)
 	return is_extended(n) ? EXTENDED_BYTES : COMPACT_BYTES;
 }
 
-/* How many bytes of the node's data sit behind its inode. */
-static uint32_t inline_bytes(const struct cap_node *n)
+/* Whether the node's data sits behind its inode. */
+static bool is_inline(const struct cap_node *n)
 {
-	uint32_t tail = n->size % BLOCK;
-	if (S_ISREG(n->mode) && n->size > INLINE_FILE_MAX)
-		return 0;
-	return inode_bytes(n) + tail <= BLOCK ? tail : 0;
+	return n->size && inode_bytes(n) + n->size <= BLOCK;
 }
 
 static uint64_t data_blocks(const struct cap_node *n)
 {
-	return inline_bytes(n) ? n->size / BLOCK : (n->size + BLOCK - 1) / BLOCK;
+	return is_inline(n) ? 0 : (n->size + BLOCK - 1) / BLOCK;
+}
+
+uint64_t cap_erofs_data_offset(const struct cap_node *n)
+{
+	return is_inline(n) ? n->layout[0] + inode_bytes(n) : n->layout[1] * BLOCK;
 }
 
 struct plan {
@@ -145,7 +144,7 @@ static int place_inode(struct cap_node *n, void *arg)
 	if (S_ISLNK(n->mode) && inode_bytes(n) + n->size > BLOCK)
 		return cap_fail(
 		    p->c, ENAMETOOLONG, "the target of the link %s is too long", n->name);
-	uint32_t need = inode_bytes(n) + inline_bytes(n);
+	uint32_t need = inode_bytes(n) + (is_inline(n) ? n->size : 0);
 	if (p->meta % BLOCK + need > BLOCK)
 		p->meta = (p->meta + BLOCK - 1) / BLOCK * BLOCK;
 	n->layout[0] = p->meta;
@@ -230,40 +229,22 @@ static void directory_data(struct cap_node *dir, uint8_t *out)
 		write_entries(&it, out + done);
 }
 
-/* Puts the node's data into its blocks and behind its inode. */
 static int write_data(struct plan *p, struct cap_node *n)
 {
-	uint32_t tail = inline_bytes(n);
-	uint8_t *blocks = p->dst + n->layout[1] * BLOCK;
-	uint8_t *behind = p->dst + n->layout[0] + inode_bytes(n);
-	bool split = tail && data_blocks(n);
+	uint8_t *at = p->dst + cap_erofs_data_offset(n);
 	if (!n->size)
 		return 0;
+	if (S_ISREG(n->mode))
+		return cap_node_copy(p->c, n, at);
 	if (S_ISLNK(n->mode)) {
-		memcpy(behind, n->data, n->size);
-		return 0;
-	}
-	uint8_t *whole = tail ? behind : blocks;
-	if (split)
-		whole = xcalloc(1, (n->size + BLOCK - 1) / BLOCK * BLOCK);
-	int result = 0;
-	if (S_ISDIR(n->mode)) {
-		uint8_t *scratch =
-		    split ? whole : xcalloc(1, (n->size + BLOCK - 1) / BLOCK * BLOCK);
-		directory_data(n, scratch);
-		if (!split) {
-			memcpy(whole, scratch, n->size);
-			free(scratch);
-		}
+		memcpy(at, n->data, n->size);
 	} else {
-		result = cap_node_copy(p->c, n, whole);
+		uint8_t *scratch = xcalloc(1, (n->size + BLOCK - 1) / BLOCK * BLOCK);
+		directory_data(n, scratch);
+		memcpy(at, scratch, n->size);
+		free(scratch);
 	}
-	if (split) {
-		memcpy(blocks, whole, n->size - tail);
-		memcpy(behind, whole + n->size - tail, tail);
-		free(whole);
-	}
-	return result;
+	return 0;
 }
 
 static uint32_t link_count(const struct cap_node *n)
@@ -285,7 +266,7 @@ static uint32_t device_number(const struct cap_node *n)
 static int write_node(struct cap_node *n, void *arg)
 {
 	struct plan *p = arg;
-	uint16_t layout = inline_bytes(n) ? LAYOUT_INLINE : LAYOUT_PLAIN;
+	uint16_t layout = is_inline(n) ? LAYOUT_INLINE : LAYOUT_PLAIN;
 	uint32_t block = n->layout[1];
 	if (S_ISCHR(n->mode) || S_ISBLK(n->mode))
 		block = device_number(n);
@@ -313,7 +294,7 @@ static int write_node(struct cap_node *n, void *arg)
 		memcpy(p->dst + n->layout[0], &i, sizeof(i));
 	}
 	if (p->count % PROGRESS_STEP == 0 || p->count == p->files)
-		cap_progress(p->c, "Writing files", p->count, p->files);
+		cap_progress(p->c, "Uploading files", p->count, p->files);
 	return write_data(p, n);
 }
 

@@ -14,8 +14,11 @@
 int cap_erofs_plan(struct cap *c, struct cap_tree *t, uint64_t *bytes);
 /*
  * Writes the planned file system into dst: `bytes` bytes that are zero (a fresh mapping).
- * Reports progress as task "Writing files".
+ * Reports progress as task "Uploading files".
  */
 int cap_erofs_write(struct cap *c, struct cap_tree *t, void *dst, uint64_t bytes);
+
+/* Where a planned node's data lies in the file system: one run of n->size bytes. */
+uint64_t cap_erofs_data_offset(const struct cap_node *n);
 
 #endif

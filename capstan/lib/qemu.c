@@ -187,7 +187,7 @@ static int add_disks(
 
 static int choose_type(struct cap *c, const struct cap_machine *m, const char **type)
 {
-	size_t devices = 2 + (m->disks ? m->disks->count : 0) + strcmp(m->net, "none");
+	size_t devices = 2 + (m->disks ? m->disks->count : 0) + !!strcmp(m->net, "none");
 	*type = m->type;
 	if (!*type) {
 		bool fits = m->kernel && devices <= MICROVM_SLOTS && !m->gdb;

@@ -12,7 +12,7 @@ struct cap_run {
 	const struct strv *forwards, *disks, *env, *files, *dirs, *kernel_args, *qemu_args,
 	    *volumes;
 	const struct strv *mounts, *trace;
-	const struct strv *opts; /* values of the package's own options, K=V */
+	const struct strv *options; /* words for the package's own options */
 	bool strace, gdb, persist, detach, no_auto_files, keep_image, verbose;
 	char *const *argv; /* program and arguments of --host */
 	int argc;

@@ -315,6 +315,10 @@ static int add_host_stat(
 		return result;
 	n->source = CAP_SRC_FILE;
 	n->path = xstrdup(host);
+	n->ino = st->st_ino;
+	n->dev = st->st_dev;
+	n->mtime_ns = st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec;
+	n->ctime_ns = st->st_ctim.tv_sec * 1000000000ll + st->st_ctim.tv_nsec;
 	return 0;
 }
 

@@ -40,6 +40,8 @@ struct cap_node {
 	int fd;	    /* CAP_SRC_RANGE */
 	uint64_t offset;
 	uint64_t layout[2]; /* for the image writer */
+	uint64_t ino, dev;  /* CAP_SRC_FILE: identity and times, to see later whether it changed */
+	int64_t mtime_ns, ctime_ns;
 };
 
 struct cap_tree {

@@ -39,26 +39,27 @@ static bool next_event(struct parse *p, yaml_event_t *ev)
 	return false;
 }
 
-static void append(struct yaml_node *n, struct yaml_node *key, struct yaml_node *item)
+static void append(struct cap_yaml_node *n, struct cap_yaml_node *key, struct cap_yaml_node *item)
 {
 	n->items = xrealloc(n->items, (n->count + 1) * sizeof(*n->items));
 	n->items[n->count] = item;
-	if (n->type == YAML_MAP) {
+	if (n->type == CAP_YAML_MAP) {
 		n->keys = xrealloc(n->keys, (n->count + 1) * sizeof(*n->keys));
 		n->keys[n->count] = key;
 	}
 	n->count++;
 }
 
-static struct yaml_node *parse_node(struct parse *p, yaml_event_t *ev, int depth);
+static struct cap_yaml_node *parse_node(struct parse *p, yaml_event_t *ev, int depth);
 
-static struct yaml_node *parse_next(struct parse *p, int depth, yaml_event_type_t end, bool *ended)
+static struct cap_yaml_node *parse_next(
+    struct parse *p, int depth, yaml_event_type_t end, bool *ended)
 {
 	yaml_event_t ev;
 	*ended = false;
 	if (!next_event(p, &ev))
 		return NULL;
-	struct yaml_node *n = NULL;
+	struct cap_yaml_node *n = NULL;
 	if (ev.type == end)
 		*ended = true;
 	else
@@ -67,27 +68,27 @@ static struct yaml_node *parse_next(struct parse *p, int depth, yaml_event_type_
 	return n;
 }
 
-static void parse_items(struct parse *p, struct yaml_node *n, int depth)
+static void parse_items(struct parse *p, struct cap_yaml_node *n, int depth)
 {
 	yaml_event_type_t end =
-	    n->type == YAML_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
+	    n->type == CAP_YAML_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
 	for (;;) {
 		bool ended;
-		struct yaml_node *key = NULL, *item = parse_next(p, depth, end, &ended);
+		struct cap_yaml_node *key = NULL, *item = parse_next(p, depth, end, &ended);
 		if (!item)
 			return;
-		if (n->type == YAML_MAP) {
+		if (n->type == CAP_YAML_MAP) {
 			yaml_mark_t mark = {0, item->line - 1, item->column - 1};
 			key = item;
 			item = NULL;
-			if (key->type != YAML_SCALAR)
+			if (key->type != CAP_YAML_SCALAR)
 				fail_at(p, &mark, "a key must be a plain word");
-			else if (yaml_get(n, key->text))
+			else if (cap_yaml_get(n, key->text))
 				fail_at(p, &mark, "this key occurs twice");
 			else
 				item = parse_next(p, depth, YAML_NO_EVENT, &ended);
 			if (!item) {
-				yaml_free(key);
+				cap_yaml_free(key);
 				return;
 			}
 		}
@@ -95,7 +96,7 @@ static void parse_items(struct parse *p, struct yaml_node *n, int depth)
 	}
 }
 
-static struct yaml_node *parse_node(struct parse *p, yaml_event_t *ev, int depth)
+static struct cap_yaml_node *parse_node(struct parse *p, yaml_event_t *ev, int depth)
 {
 	const yaml_mark_t *mark = &ev->start_mark;
 	if (depth > DEPTH_MAX || ++p->nodes > NODES_MAX) {
@@ -107,29 +108,29 @@ static struct yaml_node *parse_node(struct parse *p, yaml_event_t *ev, int depth
 		fail_at(p, mark, "references (*name) are not supported");
 		return NULL;
 	}
-	struct yaml_node *n = xcalloc(1, sizeof(*n));
+	struct cap_yaml_node *n = xcalloc(1, sizeof(*n));
 	n->line = mark->line + 1;
 	n->column = mark->column + 1;
 	if (ev->type == YAML_SCALAR_EVENT) {
-		n->type = YAML_SCALAR;
+		n->type = CAP_YAML_SCALAR;
 		n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 		if (memchr(ev->data.scalar.value, 0, ev->data.scalar.length))
 			fail_at(p, mark, "a zero byte in a value");
 		n->text = xstrndup((const char *)ev->data.scalar.value, ev->data.scalar.length);
 	} else if (ev->type == YAML_SEQUENCE_START_EVENT || ev->type == YAML_MAPPING_START_EVENT) {
-		n->type = ev->type == YAML_MAPPING_START_EVENT ? YAML_MAP : YAML_LIST;
+		n->type = ev->type == YAML_MAPPING_START_EVENT ? CAP_YAML_MAP : CAP_YAML_LIST;
 		parse_items(p, n, depth + 1);
 	} else {
 		fail_at(p, mark, "unexpected content");
 	}
 	if (!p->error)
 		return n;
-	yaml_free(n);
+	cap_yaml_free(n);
 	return NULL;
 }
 
 int cap_yaml_parse(
-    struct cap *c, const char *name, const char *text, size_t len, struct yaml_node **out)
+    struct cap *c, const char *name, const char *text, size_t len, struct cap_yaml_node **out)
 {
 	struct parse p = {.c = c, .name = name};
 	*out = NULL;
@@ -152,23 +153,23 @@ int cap_yaml_parse(
 	}
 	yaml_parser_delete(&p.parser);
 	if (p.error) {
-		yaml_free(*out);
+		cap_yaml_free(*out);
 		*out = NULL;
-	} else if (*out && yaml_is_null(*out)) {
-		yaml_free(*out);
+	} else if (*out && cap_yaml_is_null(*out)) {
+		cap_yaml_free(*out);
 		*out = NULL;
 	}
 	return p.error;
 }
 
-void yaml_free(struct yaml_node *n)
+void cap_yaml_free(struct cap_yaml_node *n)
 {
 	if (!n)
 		return;
 	for (size_t i = 0; i < n->count; i++) {
-		if (n->type == YAML_MAP)
-			yaml_free(n->keys[i]);
-		yaml_free(n->items[i]);
+		if (n->type == CAP_YAML_MAP)
+			cap_yaml_free(n->keys[i]);
+		cap_yaml_free(n->items[i]);
 	}
 	free(n->keys);
 	free(n->items);
@@ -176,9 +177,9 @@ void yaml_free(struct yaml_node *n)
 	free(n);
 }
 
-struct yaml_node *yaml_get(const struct yaml_node *n, const char *key)
+struct cap_yaml_node *cap_yaml_get(const struct cap_yaml_node *n, const char *key)
 {
-	if (!n || n->type != YAML_MAP)
+	if (!n || n->type != CAP_YAML_MAP)
 		return NULL;
 	for (size_t i = 0; i < n->count; i++)
 		if (!strcmp(n->keys[i]->text, key))
@@ -186,17 +187,17 @@ struct yaml_node *yaml_get(const struct yaml_node *n, const char *key)
 	return NULL;
 }
 
-bool yaml_is_null(const struct yaml_node *n)
+bool cap_yaml_is_null(const struct cap_yaml_node *n)
 {
-	return n->type == YAML_SCALAR && n->plain &&
+	return n->type == CAP_YAML_SCALAR && n->plain &&
 	       (!*n->text || !strcmp(n->text, "~") || !strcmp(n->text, "null"));
 }
 
 void cap_yaml_check_keys(
-    struct cap *c, const char *name, const struct yaml_node *map, const char *const *known)
+    struct cap *c, const char *name, const struct cap_yaml_node *map, const char *const *known)
 {
-	for (size_t i = 0; map->type == YAML_MAP && i < map->count; i++) {
-		const struct yaml_node *key = map->keys[i];
+	for (size_t i = 0; map->type == CAP_YAML_MAP && i < map->count; i++) {
+		const struct cap_yaml_node *key = map->keys[i];
 		bool found = false;
 		for (const char *const *k = known; *k && !found; k++)
 			found = !strcmp(*k, key->text);
@@ -210,34 +211,34 @@ void cap_yaml_check_keys(
 }
 
 int cap_yaml_string(
-    struct cap *c, const char *name, const struct yaml_node *map, const char *key, char **out)
+    struct cap *c, const char *name, const struct cap_yaml_node *map, const char *key, char **out)
 {
-	const struct yaml_node *n = yaml_get(map, key);
+	const struct cap_yaml_node *n = cap_yaml_get(map, key);
 	*out = NULL;
-	if (!n || yaml_is_null(n))
+	if (!n || cap_yaml_is_null(n))
 		return 0;
-	if (n->type != YAML_SCALAR)
+	if (n->type != CAP_YAML_SCALAR)
 		return cap_fail(
 		    c, EBADMSG, "%s:%d:%d: \"%s\" takes one value", name, n->line, n->column, key);
 	*out = xstrdup(n->text);
 	return 0;
 }
 
-int cap_yaml_strings(
-    struct cap *c, const char *name, const struct yaml_node *map, const char *key, struct strv *out)
+int cap_yaml_strings(struct cap *c, const char *name, const struct cap_yaml_node *map,
+    const char *key, struct strv *out)
 {
-	const struct yaml_node *n = yaml_get(map, key);
-	if (!n || yaml_is_null(n))
+	const struct cap_yaml_node *n = cap_yaml_get(map, key);
+	if (!n || cap_yaml_is_null(n))
 		return 0;
-	if (n->type == YAML_SCALAR) {
+	if (n->type == CAP_YAML_SCALAR) {
 		strv_add(out, n->text);
 		return 0;
 	}
-	if (n->type != YAML_LIST)
+	if (n->type != CAP_YAML_LIST)
 		return cap_fail(
 		    c, EBADMSG, "%s:%d:%d: \"%s\" takes a list", name, n->line, n->column, key);
 	for (size_t i = 0; i < n->count; i++) {
-		if (n->items[i]->type != YAML_SCALAR)
+		if (n->items[i]->type != CAP_YAML_SCALAR)
 			return cap_fail(c, EBADMSG, "%s:%d:%d: \"%s\" takes a list of plain values",
 			    name, n->items[i]->line, n->items[i]->column, key);
 		strv_add(out, n->items[i]->text);
@@ -245,7 +246,7 @@ int cap_yaml_strings(
 	return 0;
 }
 
-void yaml_quote(struct buf *out, const char *text)
+void cap_yaml_quote(struct buf *out, const char *text)
 {
 	bool plain = *text && (isalnum((unsigned char)*text) || strchr("/._$", *text));
 	size_t n = strlen(text);
