@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "fs/poll.h"
 #include "fs/vfs.h"
 #include "lib/list.h"
 #include "mm/mm.h"
@@ -15,6 +16,8 @@
 
 #define NGROUPS_LIMIT 65536
 #define RLIM_COUNT 16
+#define CAP_ALL 0x1ffffffffffull /* capabilities 0 to 40 */
+#define SIGNAL_CHILD 17		 /* SIGCHLD */
 
 struct rlimit_pair {
 	uint64_t cur, max;
@@ -47,8 +50,20 @@ struct program {
 	char exe_path[256];
 	bool exiting;
 	int exit_code; /* wait()'s encoding: status << 8 or signal */
-	struct waitq exit_wait; /* parent or kernel waits here, under lock */
+	struct waitq exit_wait; /* the kernel waits here for the end; under programs_lock */
+	struct waitq child_wait; /* wait4() and waitid() of this program's threads; under programs_lock */
+	struct poll_head exit_poll; /* pidfd */
 	bool dead;		/* last thread gone */
+	bool reaped;		/* its parent has seen the end */
+	bool subreaper;
+	bool forked;		/* made by a program, not by the kernel */
+	int exit_signal;	/* what its parent gets at the end, 0 nothing */
+	struct completion *vfork; /* of a parent that waits for execve or exit */
+	bool stopped, stop_reported, continued; /* job control; under signals.lock */
+	int stop_signal;
+	struct waitq stop_wait; /* stopped threads; under signals.lock */
+	int parent_death_signal;
+	int64_t children_user_ns, children_kernel_ns; /* of children waited for; under programs_lock */
 	bool dumpable;
 	int64_t start_time;
 	_Atomic int64_t dead_user_ns, dead_kernel_ns; /* of threads that ended */
@@ -71,6 +86,7 @@ extern struct mutex programs_lock;
 
 /* An empty program: stdin, stdout, stderr on the console, cwd /, default limits. NULL without memory. */
 struct program *program_create(void);
+void program_get(struct program *p);
 void program_put(struct program *p);
 struct program *program_find(int pid); /* referenced or NULL */
 /* Loads an executable and starts its first thread. argv, envp NULL-terminated kernel strings. 0 or -errno with
