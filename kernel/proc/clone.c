@@ -2,9 +2,9 @@
 /*
  * New threads and programs: clone, clone3, fork, vfork.
  *
- * A new thread's first act is to return from the very call that made it, with a copy of the caller's frame
- * in which rax is 0. A new program may share its parent's address space until execve (CLONE_VM | CLONE_VFORK,
- * what posix_spawn does) or get a copy of it.
+ * A new thread's first act is to return from the very call that made it, with a copy of the
+ * caller's frame in which rax is 0. A new program may share its parent's address space until execve
+ * (CLONE_VM | CLONE_VFORK, what posix_spawn does) or get a copy of it.
  */
 #include <linux/sched.h>
 
@@ -25,8 +25,8 @@
 /* Not part of the address space interface until it can copy: fork answers ENOSYS without it. */
 struct mm *mm_copy(struct mm *from) __attribute__((weak));
 
-#define UNSUPPORTED                                                                                \
-	(CLONE_PTRACE | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |             \
+#define UNSUPPORTED                                                                   \
+	(CLONE_PTRACE | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
 	    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
 static int check_flags(const struct clone_args *a)
@@ -204,7 +204,8 @@ static long do_clone(const struct clone_args *a)
 	return a->flags & CLONE_THREAD ? clone_thread(a) : clone_program(a);
 }
 
-SYSCALL(clone, uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t child_tid, uint64_t tls)
+SYSCALL(
+    clone, uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t child_tid, uint64_t tls)
 {
 	struct clone_args a = {.flags = (uint32_t)flags & ~(uint64_t)CSIGNAL,
 	    .pidfd = parent_tid,

@@ -53,7 +53,8 @@ static void release_resources(struct program *p)
 	struct dentry *cwd = p->cwd, *root = p->root;
 	struct mm *mm = p->mm;
 	mutex_unlock(&p->lock);
-	/* Closing files may need the program's memory, directory and identity: the tables go last. */
+	/* Closing files may need the program's memory, directory and identity: the tables go last.
+	 */
 	if (fds)
 		fd_table_put(fds);
 	mutex_lock(&p->lock);

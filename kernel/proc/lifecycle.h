@@ -4,16 +4,16 @@
 
 #include "proc/program.h"
 
-/* Ends the current thread: robust futexes, clear_child_tid, accounting; with the last thread of a program
- * the program. code: wait()'s encoding, taken as the program's if nobody else set one. */
+/* Ends the current thread: robust futexes, clear_child_tid, accounting; with the last thread of a
+ * program the program. code: wait()'s encoding, taken as the program's if nobody else set one. */
 NORETURN void thread_leave(int code);
 
-/* Links a new thread into its program, or refuses with -EAGAIN (thread limit) or -ERESTARTNOINTR (the
- * program is ending). On success the thread owns a reference to the program. */
+/* Links a new thread into its program, or refuses with -EAGAIN (thread limit) or -ERESTARTNOINTR
+ * (the program is ending). On success the thread owns a reference to the program. */
 int program_add_thread(struct program *p, struct thread *t);
 
-/* Makes a program for fork(): like `from` in everything but its threads, timers and address space. mm and
- * fds are set by the caller. NULL without memory. */
+/* Makes a program for fork(): like `from` in everything but its threads, timers and address space.
+ * mm and fds are set by the caller. NULL without memory. */
 struct program *program_copy(struct program *from);
 /* Undoes program_create() or program_copy() of a program that never had a thread. */
 void program_discard(struct program *p);

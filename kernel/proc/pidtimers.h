@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Timers that belong to a program (POSIX timers, interval timers), as far as its life cycle needs them. */
+/* Timers that belong to a program (POSIX timers, interval timers), as far as its life cycle needs
+ * them. */
 #pragma once
 
 struct program;

@@ -3,8 +3,8 @@
  * Programs: making them, finding them, starting their first thread, waiting for their end.
  *
  * Locks: programs_lock protects the list of all programs, parent-child relations and exit states. A
- * program's list of threads changes with both its lock and its signals.lock held, so either is enough to
- * walk it. Order: programs_lock, program lock, signals.lock.
+ * program's list of threads changes with both its lock and its signals.lock held, so either is
+ * enough to walk it. Order: programs_lock, program lock, signals.lock.
  */
 #include "proc/program.h"
 
@@ -87,7 +87,8 @@ static void program_link(struct program *p)
 	mutex_unlock(&programs_lock);
 }
 
-/* The file calls work on the current program's tables: p lends itself to the calling kernel thread. */
+/* The file calls work on the current program's tables: p lends itself to the calling kernel thread.
+ */
 static struct program *borrow(struct program *p)
 {
 	struct program *old = current_thread()->program;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A program: what Linux calls a process. Owns an address space, a descriptor table, signal handlers,
- * credentials and limits; its threads share them. One program per VM is the normal case, but nothing
- * here assumes it.
+ * A program: what Linux calls a process. Owns an address space, a descriptor table, signal
+ * handlers, credentials and limits; its threads share them. One program per VM is the normal case,
+ * but nothing here assumes it.
  */
 #pragma once
 
@@ -49,21 +49,23 @@ struct program {
 	struct itimer_state *itimers;
 	char exe_path[256];
 	bool exiting;
-	int exit_code; /* wait()'s encoding: status << 8 or signal */
+	int exit_code;		/* wait()'s encoding: status << 8 or signal */
 	struct waitq exit_wait; /* the kernel waits here for the end; under programs_lock */
-	struct waitq child_wait; /* wait4() and waitid() of this program's threads; under programs_lock */
+	struct waitq
+	    child_wait; /* wait4() and waitid() of this program's threads; under programs_lock */
 	struct poll_head exit_poll; /* pidfd */
-	bool dead;		/* last thread gone */
-	bool reaped;		/* its parent has seen the end */
+	bool dead;		    /* last thread gone */
+	bool reaped;		    /* its parent has seen the end */
 	bool subreaper;
-	bool forked;		/* made by a program, not by the kernel */
-	int exit_signal;	/* what its parent gets at the end, 0 nothing */
-	struct completion *vfork; /* of a parent that waits for execve or exit */
+	bool forked;				/* made by a program, not by the kernel */
+	int exit_signal;			/* what its parent gets at the end, 0 nothing */
+	struct completion *vfork;		/* of a parent that waits for execve or exit */
 	bool stopped, stop_reported, continued; /* job control; under signals.lock */
 	int stop_signal;
 	struct waitq stop_wait; /* stopped threads; under signals.lock */
 	int parent_death_signal;
-	int64_t children_user_ns, children_kernel_ns; /* of children waited for; under programs_lock */
+	int64_t children_user_ns,
+	    children_kernel_ns; /* of children waited for; under programs_lock */
 	bool dumpable;
 	int64_t start_time;
 	_Atomic int64_t dead_user_ns, dead_kernel_ns; /* of threads that ended */
@@ -84,13 +86,14 @@ static inline struct program *current_program(void)
 extern struct list all_programs;
 extern struct mutex programs_lock;
 
-/* An empty program: stdin, stdout, stderr on the console, cwd /, default limits. NULL without memory. */
+/* An empty program: stdin, stdout, stderr on the console, cwd /, default limits. NULL without
+ * memory. */
 struct program *program_create(void);
 void program_get(struct program *p);
 void program_put(struct program *p);
 struct program *program_find(int pid); /* referenced or NULL */
-/* Loads an executable and starts its first thread. argv, envp NULL-terminated kernel strings. 0 or -errno with
- * a message logged that names the file and the reason. */
+/* Loads an executable and starts its first thread. argv, envp NULL-terminated kernel strings. 0 or
+ * -errno with a message logged that names the file and the reason. */
 int program_exec(struct program *p, const char *path, char *const argv[], char *const envp[]);
 /* Waits (kernel thread) for the end of p; its exit code in wait()'s encoding. */
 int program_wait(struct program *p);
@@ -101,6 +104,7 @@ int tid_alloc(void);
 
 bool capable(int cap);
 
-/* Builds the address space of an ELF executable (proc/exec.c): entry point and stack pointer for *frame. */
+/* Builds the address space of an ELF executable (proc/exec.c): entry point and stack pointer for
+ * *frame. */
 int exec_load(struct program *p, const char *path, char *const argv[], char *const envp[],
     struct trapframe *frame);

@@ -59,8 +59,8 @@ struct program_signals {
 	struct mutex lock;
 	struct ksigaction action[NSIG_MAX + 1];
 	struct signal_queue pending;
-	struct list signalfds;	/* to notify */
-	struct waitq wait;	/* sigtimedwait */
+	struct list signalfds; /* to notify */
+	struct waitq wait;     /* sigtimedwait */
 };
 
 struct thread_signals {
@@ -72,19 +72,21 @@ struct thread_signals {
 	int altstack_flags;
 };
 
-/* Sends to one thread, or to the program (any thread that does not block it). info NULL: from the kernel.
- * Thread context. 0, -EAGAIN (queue full). */
+/* Sends to one thread, or to the program (any thread that does not block it). info NULL: from the
+ * kernel. Thread context. 0, -EAGAIN (queue full). */
 int signal_send_thread(struct thread *t, int sig, const struct ksiginfo *info);
 int signal_send_program(struct program *p, int sig, const struct ksiginfo *info);
 /* A fault of the current thread (SIGSEGV, SIGFPE…): if blocked or ignored it ends the program. */
 void signal_fault(int sig, int code, uint64_t addr, int trapno);
-/* On the way back to the application: delivers pending signals by changing *frame (all registers valid). */
+/* On the way back to the application: delivers pending signals by changing *frame (all registers
+ * valid). */
 void signal_deliver(struct trapframe *frame);
 /* Copies or frees the signal state of a thread or program. */
 int signal_thread_init(struct thread *t, struct thread *from);
 void signal_thread_free(struct thread *t);
 void signal_program_init(struct program *p);
 void signal_program_free(struct program *p);
-/* Temporarily installs a mask (ppoll, pselect, epoll_pwait) until the system call returns to user. */
+/* Temporarily installs a mask (ppoll, pselect, epoll_pwait) until the system call returns to user.
+ */
 int signal_set_temporary_mask(const void __user *mask, size_t size);
 void signal_exec_reset(struct program *p);

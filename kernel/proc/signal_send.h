@@ -4,8 +4,8 @@
 
 #include "proc/program.h"
 
-/* Makes t look at its signals (or at its program's end) soon: out of an interruptible sleep, or out of the
- * application on whatever CPU it runs. signals.lock of its program held. */
+/* Makes t look at its signals (or at its program's end) soon: out of an interruptible sleep, or out
+ * of the application on whatever CPU it runs. signals.lock of its program held. */
 void signal_kick(struct thread *t);
 /* Sets or clears the "something to deliver" flag of each thread. signals.lock held. */
 void signal_recalc_program(struct program *p);
@@ -14,8 +14,8 @@ void signal_recalc(struct thread *t);
 /* Whether p's dead children need no wait(): SIGCHLD ignored or SA_NOCLDWAIT. */
 bool signal_child_ignored(struct program *p);
 
-/* Puts a prepared entry (a timer's) into the pending set without allocation, unless it is queued already.
- * Returns whether it was queued. t NULL: to the program. */
+/* Puts a prepared entry (a timer's) into the pending set without allocation, unless it is queued
+ * already. Returns whether it was queued. t NULL: to the program. */
 struct queued_signal {
 	struct list link;
 	struct ksiginfo info;
@@ -25,11 +25,12 @@ struct queued_signal {
 bool signal_send_prepared(struct program *p, struct thread *t, struct queued_signal *q);
 /* Takes a prepared entry back. */
 void signal_withdraw(struct program *p, struct queued_signal *q);
-/* Called for an owned entry when it is taken out for delivery (signals.lock held): brings info up to date. */
+/* Called for an owned entry when it is taken out for delivery (signals.lock held): brings info up
+ * to date. */
 void posix_timer_delivered(struct queued_signal *q, struct ksiginfo *info);
 
-/* Takes the next signal of `set` out of the thread's or its program's pending signals. 0 if there is none.
- * signals.lock held. */
+/* Takes the next signal of `set` out of the thread's or its program's pending signals. 0 if there
+ * is none. signals.lock held. */
 int signal_dequeue(struct thread *t, sigset64 set, struct ksiginfo *info);
 
 /* What a signal does without a handler. */

@@ -172,7 +172,8 @@ SYSCALL(waitid, int which, int id, void __user *info, int options, void __user *
 {
 	struct wait_for w = {.options = options};
 	struct wait_result r = {0};
-	int known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
+	int known =
+	    WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
 	if (options & ~known || !(options & (WEXITED | WSTOPPED | WCONTINUED)))
 		return -EINVAL;
 	int err = waitid_target(&w, which, id);

@@ -24,23 +24,26 @@ struct name {
 	uint64_t value;
 	const char *name;
 };
-#define N(x) {x, #x}
+#define N(x)          \
+	{             \
+		x, #x \
+	}
 
 static const struct name prot_bits[] = {N(PROT_READ), N(PROT_WRITE), N(PROT_EXEC)};
 static const struct name map_bits[] = {N(MAP_SHARED), N(MAP_PRIVATE), N(MAP_FIXED),
     N(MAP_ANONYMOUS), N(MAP_GROWSDOWN), N(MAP_DENYWRITE), N(MAP_LOCKED), N(MAP_NORESERVE),
     N(MAP_POPULATE), N(MAP_NONBLOCK), N(MAP_STACK), N(MAP_HUGETLB), N(MAP_FIXED_NOREPLACE)};
 static const struct name open_bits[] = {N(O_WRONLY), N(O_RDWR), N(O_CREAT), N(O_EXCL), N(O_NOCTTY),
-    N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_DSYNC), N(O_DIRECT), N(O_LARGEFILE),
-    N(O_DIRECTORY), N(O_NOFOLLOW), N(O_NOATIME), N(O_CLOEXEC), N(O_PATH)};
+    N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_DSYNC), N(O_DIRECT), N(O_LARGEFILE), N(O_DIRECTORY),
+    N(O_NOFOLLOW), N(O_NOATIME), N(O_CLOEXEC), N(O_PATH)};
 static const struct name clone_bits[] = {N(CLONE_VM), N(CLONE_FS), N(CLONE_FILES), N(CLONE_SIGHAND),
     N(CLONE_PIDFD), N(CLONE_PTRACE), N(CLONE_VFORK), N(CLONE_PARENT), N(CLONE_THREAD),
     N(CLONE_NEWNS), N(CLONE_SYSVSEM), N(CLONE_SETTLS), N(CLONE_PARENT_SETTID),
     N(CLONE_CHILD_CLEARTID), N(CLONE_DETACHED), N(CLONE_UNTRACED), N(CLONE_CHILD_SETTID)};
 static const struct name clocks[] = {N(CLOCK_REALTIME), N(CLOCK_MONOTONIC),
     N(CLOCK_PROCESS_CPUTIME_ID), N(CLOCK_THREAD_CPUTIME_ID), N(CLOCK_MONOTONIC_RAW),
-    N(CLOCK_REALTIME_COARSE), N(CLOCK_MONOTONIC_COARSE), N(CLOCK_BOOTTIME),
-    N(CLOCK_REALTIME_ALARM), N(CLOCK_BOOTTIME_ALARM), N(CLOCK_TAI)};
+    N(CLOCK_REALTIME_COARSE), N(CLOCK_MONOTONIC_COARSE), N(CLOCK_BOOTTIME), N(CLOCK_REALTIME_ALARM),
+    N(CLOCK_BOOTTIME_ALARM), N(CLOCK_TAI)};
 static const struct name futex_ops[] = {N(FUTEX_WAIT), N(FUTEX_WAKE), N(FUTEX_REQUEUE),
     N(FUTEX_CMP_REQUEUE), N(FUTEX_WAKE_OP), N(FUTEX_LOCK_PI), N(FUTEX_UNLOCK_PI),
     N(FUTEX_TRYLOCK_PI), N(FUTEX_WAIT_BITSET), N(FUTEX_WAKE_BITSET), N(FUTEX_WAIT_REQUEUE_PI),
@@ -196,14 +199,16 @@ static size_t add_sigset(char *buf, size_t size, size_t len, uint64_t p)
 static size_t add_sockaddr(char *buf, size_t size, size_t len, uint64_t p, uint64_t n)
 {
 	unsigned char a[110] = {0};
-	if (!p || n < 2 || copy_from_user(a, (const void __user *)p, MIN(n, (uint64_t)sizeof a - 1)))
+	if (!p || n < 2 ||
+	    copy_from_user(a, (const void __user *)p, MIN(n, (uint64_t)sizeof a - 1)))
 		return add(buf, size, len, "%#lx", p);
 	unsigned family = a[0] | a[1] << 8, port = a[2] << 8 | a[3];
 	if (family == 1)
 		return add(buf, size, len, "{AF_UNIX, \"%s%s\"}", a[2] ? "" : "@",
 		    (char *)(a[2] ? a + 2 : a + 3));
 	if (family == 2)
-		return add(buf, size, len, "{AF_INET, %u.%u.%u.%u:%u}", a[4], a[5], a[6], a[7], port);
+		return add(
+		    buf, size, len, "{AF_INET, %u.%u.%u.%u:%u}", a[4], a[5], a[6], a[7], port);
 	return add(buf, size, len, "{family %u, port %u}", family, port);
 }
 
@@ -215,9 +220,10 @@ static size_t add_symbol(char *buf, size_t size, size_t len, char letter, uint64
 {
 	switch (letter) {
 	case 'O':
-		return (v & 3) ? BITS(open_bits, "") : add_bits(buf, size,
-		    add(buf, size, len, v ? "O_RDONLY|" : "O_RDONLY"), open_bits,
-		    ARRAY_SIZE(open_bits), v, "");
+		return (v & 3)
+			   ? BITS(open_bits, "")
+			   : add_bits(buf, size, add(buf, size, len, v ? "O_RDONLY|" : "O_RDONLY"),
+				 open_bits, ARRAY_SIZE(open_bits), v, "");
 	case 'R':
 		return BITS(prot_bits, "PROT_NONE");
 	case 'M':

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* --strace: one console line for each system call, names and arguments decoded as table.def says. */
+/* --strace: one console line for each system call, names and arguments decoded as table.def says.
+ */
 #pragma once
 
 #include "lib/util.h"
@@ -20,12 +21,13 @@ void strace_enter(struct strace *s, const struct trapframe *f);
 /* Prints the line with the result. */
 void strace_exit(struct strace *s, long result);
 
-/* Appends one argument to buf (size bytes, len used) in the form `letter` of table.def; returns the new
- * length. next is the argument after it. Pure but for reading the application's memory. */
-size_t strace_argument(char *buf, size_t size, size_t len, char letter, uint64_t value, uint64_t next);
+/* Appends one argument to buf (size bytes, len used) in the form `letter` of table.def; returns the
+ * new length. next is the argument after it. Pure but for reading the application's memory. */
+size_t strace_argument(
+    char *buf, size_t size, size_t len, char letter, uint64_t value, uint64_t next);
 
-/* Sends every call of every CPU through the slow path from now on (or not any more), to print it or to count it.
- * Thread context. */
+/* Sends every call of every CPU through the slow path from now on (or not any more), to print it or
+ * to count it. Thread context. */
 void syscall_trace_set(bool print, bool count);
 /* Calls of nr counted so far. */
 uint64_t syscall_count(long nr);

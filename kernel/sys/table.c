@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The system-call table and the slow path. All calls are weak references: whoever defines one anywhere in
- * the kernel has it in the table, the others answer ENOSYS and are named in the log once.
+ * The system-call table and the slow path. All calls are weak references: whoever defines one
+ * anywhere in the kernel has it in the table, the others answer ENOSYS and are named in the log
+ * once.
  */
 #include "sys/dispatch.h"
 
@@ -23,7 +24,7 @@ __attribute__((naked)) long syscall_undefined(void)
 	asm("jmp syscall_full_frame");
 }
 
-#define CALL(nr, name, arguments)                                                                  \
+#define CALL(nr, name, arguments) \
 	long sys_##name(void) __attribute__((weak, alias("syscall_undefined")));
 #define SLOW CALL
 #include "sys/table.def"
