@@ -192,7 +192,8 @@ static int expand(struct reader *r)
 		fallback_len = (size_t)(p - fallback);
 	}
 	if (!len || p >= r->end || *p != '}')
-		return fail(r->c, "bad variable reference: %.*s", (int)MIN(r->end - r->p, 60l), r->p);
+		return fail(
+		    r->c, "bad variable reference: %.*s", (int)MIN(r->end - r->p, 60l), r->p);
 	const char *value = cmdline_getenv(r->c, start, len);
 	r->p = p + 1;
 	if (value && *value)

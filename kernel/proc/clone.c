@@ -22,9 +22,6 @@
 
 #define SIGNAL_LAST 64
 
-/* Not part of the address space interface until it can copy: fork answers ENOSYS without it. */
-struct mm *mm_copy(struct mm *from) __attribute__((weak));
-
 #define UNSUPPORTED                                                                   \
 	(CLONE_PTRACE | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
 	    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
@@ -125,14 +122,15 @@ static long clone_thread(const struct clone_args *a)
 static int share_or_copy(struct program *p, const struct clone_args *a)
 {
 	struct program *me = current_program();
-	if (a->flags & CLONE_VM) {
-		mm_get(me->mm);
-		p->mm = me->mm;
-	} else {
-		p->mm = mm_copy(me->mm);
-	}
-	if (!p->mm)
+	struct mm *mm = me->mm;
+	if (a->flags & CLONE_VM)
+		mm_get(mm);
+	else
+		mm = mm_copy(mm);
+	if (!mm)
 		return -ENOMEM;
+	mm_put(p->mm); /* the kernel's, that every program starts with */
+	p->mm = mm;
 	if (a->flags & CLONE_FILES) {
 		fd_table_get(me->fds);
 		p->fds = me->fds;
@@ -159,8 +157,6 @@ static int give_pidfd(struct program *p, const struct clone_args *a)
 
 static long clone_program(const struct clone_args *a)
 {
-	if (!(a->flags & CLONE_VM) && !mm_copy)
-		return -ENOSYS;
 	struct program *p = program_copy(current_program());
 	struct completion done;
 	if (!p)

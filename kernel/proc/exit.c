@@ -60,15 +60,15 @@ static void release_resources(struct program *p)
 	mutex_lock(&p->lock);
 	p->fds = NULL;
 	p->cwd = p->root = NULL;
-	p->mm = NULL;
+	p->mm = &kernel_mm; /* never NULL: the scheduler loads it */
 	mutex_unlock(&p->lock);
 	if (cwd)
 		dentry_put(cwd);
 	if (root)
 		dentry_put(root);
+	mm_get(&kernel_mm);
 	mm_activate(&kernel_mm);
-	if (mm)
-		mm_put(mm);
+	mm_put(mm);
 }
 
 /* programs_lock held. */

@@ -77,6 +77,8 @@ static struct program *program_alloc(void)
 	p->start_time = time_now();
 	p->exit_signal = SIGNAL_CHILD;
 	signal_program_init(p);
+	mm_get(&kernel_mm);
+	p->mm = &kernel_mm;
 	return p;
 }
 
@@ -218,8 +220,7 @@ void program_discard(struct program *p)
 	mutex_lock(&programs_lock);
 	list_remove(&p->link);
 	mutex_unlock(&programs_lock);
-	if (p->mm)
-		mm_put(p->mm);
+	mm_put(p->mm);
 	if (p->fds)
 		fd_table_put(p->fds);
 	if (p->cwd)
