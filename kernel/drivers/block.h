@@ -57,6 +57,8 @@ void block_observe(struct block_observer *o);
 /* Calls fn for each disk, in order of registration. Thread context. */
 void block_for_each(void (*fn)(void *ctx, struct block_device *d), void *ctx);
 struct block_device *block_find(const char *name);
+/* The i-th disk in order of registration, NULL behind the last. Disks are never unregistered. */
+struct block_device *block_nth(unsigned i);
 /* Synchronous helpers. n sectors to or from kernel memory in the direct map. 0 or -errno. */
 int block_read(struct block_device *d, uint64_t sector, void *buf, unsigned n);
 int block_write(struct block_device *d, uint64_t sector, const void *buf, unsigned n);

@@ -9,6 +9,8 @@
 void special_init(void)
 {
 	devfs_init();
+	procfs_init();
+	sysfs_init();
 	memdev_init();
 	console_tty_init();
 }
@@ -17,6 +19,8 @@ static const struct {
 	const char *fstype, *target, *options;
 	bool make; /* the parent is ours and in memory: make the directory */
 } boot_mounts[] = {
+    {"proc", "/proc", "", false},
+    {"sysfs", "/sys", "", false},
     {"devtmpfs", "/dev", "mode=755", false},
     {"tmpfs", "/dev/shm", "mode=1777", true},
     {"tmpfs", "/tmp", "mode=1777", false},

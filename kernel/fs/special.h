@@ -35,6 +35,9 @@ int devfs_add(const char *name, uint32_t mode, uint64_t rdev);
 
 /* Registers the file system type devtmpfs. */
 void devfs_init(void);
+/* Register proc and sysfs. */
+void procfs_init(void);
+void sysfs_init(void);
 /* Registers devfs, procfs, sysfs, devpts, mqueue and the devices null … tty. After vfs_init(). */
 void special_init(void);
 /* Boot: mounts /proc, /sys, /dev, /dev/pts, /dev/shm, /dev/mqueue and /tmp, /run as tmpfs where the

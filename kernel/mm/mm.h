@@ -60,6 +60,7 @@ struct mm {
 	_Atomic int64_t total_pages, locked_pages, rss_anon, rss_file, rss_shmem, peak_rss;
 	_Atomic uint64_t cpu_mask; /* CPUs that have it loaded, for TLB shoot-down */
 	struct file *exe;
+	uint64_t auxv; /* address of the auxiliary vector on the stack, for /proc */
 	unsigned area_count;
 	unsigned future_flags;	       /* mlockall(MCL_FUTURE): MAP_LOCKED for new areas */
 	uint64_t gap_top, gap_skipped; /* where the search for free space starts (mm/vma.c) */

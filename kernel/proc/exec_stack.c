@@ -163,6 +163,7 @@ static int write_stack(struct exec *x, struct writer *w, uint64_t *vec, size_t a
 	size_t n = 1 + argc + 1 + envc + 1 + fill_auxv(x, aux, execfn, random_at, platform);
 	w->at = ALIGN_DOWN(w->at - n * sizeof *vec, 16ul) + n * sizeof *vec;
 	push(w, vec, n * sizeof *vec);
+	x->mm->auxv = w->at + (size_t)((char *)aux - (char *)vec);
 	return w->err;
 }
 
