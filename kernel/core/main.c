@@ -4,6 +4,7 @@
 #include "arch/x86/irq.h"
 #include "arch/x86/machine.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/vdso/vdso.h"
 #include "core/bootinfo.h"
 #include "core/init.h"
 #include "core/log.h"
@@ -57,5 +58,6 @@ void kernel_main(void)
 	rcu_init();
 	work_init_cpu();
 	smp_start();
+	vdso_init();
 	start_system();
 }

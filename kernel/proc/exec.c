@@ -9,6 +9,7 @@
 #include <linux/personality.h>
 #include <linux/stat.h>
 #include "arch/x86/trapframe.h"
+#include "arch/x86/vdso/vdso.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "fs/vfs.h"
@@ -260,6 +261,8 @@ static int load_elf(struct exec *x, struct file *f, const char *path, uint64_t *
 			err = load_interp(x, f, path, img);
 	}
 	kfree(img);
+	if (!err)
+		err = vdso_map(x->mm);
 	if (!err) {
 		err = exec_stack(x, rsp);
 		if (err == -E2BIG)
