@@ -129,8 +129,9 @@ struct inode {
 	struct mapping map;
 	struct file_lock_list *locks;
 	struct watch_list *watches; /* inotify */
-	_Atomic uint32_t seals; /* F_SEAL_*: checked by write, truncate, fallocate and shared mmap */
-	void *object;		    /* FIFO, socket, device… behind a special inode */
+	_Atomic uint32_t
+	    seals;    /* F_SEAL_*: checked by write, truncate, fallocate and shared mmap */
+	void *object; /* FIFO, socket, device… behind a special inode */
 	void *private;
 	const char *_Atomic link; /* target of a symbolic link once read (kfree'd with the inode) */
 	struct inode *icache_next; /* see inode_cache_find() */
@@ -215,7 +216,15 @@ struct file {
 	int write_error_seen;
 	struct rcu_head rcu;
 };
-enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_STREAM = 4 /* no position */, FMODE_PATH = 8 };
+enum {
+	FMODE_READ = 1,
+	FMODE_WRITE = 2,
+	FMODE_STREAM = 4, /* no position */
+	FMODE_PATH = 8,
+	FMODE_POSLOCK =
+	    16, /* reads and writes at the file's position exclude each other (set by file_new) */
+	FMODE_RANDOM = 32, /* no read-ahead */
+};
 
 /* Inodes. inode_new gives one reference and nlink 1. */
 struct inode *inode_new(struct super *s, uint32_t mode);

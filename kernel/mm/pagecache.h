@@ -23,6 +23,10 @@ struct mapping_ops {
 	/* Reserves what a page needs before it may become dirty; 0 or -ENOSPC and friends. May be
 	 * NULL. */
 	int (*prepare_dirty)(struct mapping *m, uint64_t index);
+	/* Pages that exist in memory only count against a limit: charge says whether there is room
+	 * for one more; uncharge gives one back. Both or neither. Called with the tree locked. */
+	bool (*charge)(struct mapping *m);
+	void (*uncharge)(struct mapping *m);
 };
 
 /*
@@ -52,6 +56,11 @@ struct mapping {
 	_Atomic int write_error; /* sequence and -errno of failed write-backs, for fsync */
 };
 
+/* Whether the cache is the only place of the contents. */
+static inline bool mapping_in_memory(const struct mapping *m)
+{
+	return !m->ops || !m->ops->read_pages;
+}
 void mapping_init(struct mapping *m, struct inode *inode, const struct mapping_ops *ops);
 /* Referenced and up to date page, reading it (and some ahead, if ra says how many may be wanted)
  * when missing; err_ptr(-EIO, -ENOMEM). May sleep for I/O; hold no locks that I/O needs. */
@@ -84,4 +93,8 @@ int mapping_sync(struct mapping *m, uint64_t first, uint64_t last);
 /* Drops pages in [first, last] (after zapping them from page tables). */
 void mapping_truncate(struct mapping *m, uint64_t first, uint64_t last);
 void mapping_destroy(struct mapping *m); /* inode goes: all pages dropped, dirty or not */
+/* Writes back whatever is dirty anywhere (sync()); does not wait for the writes. */
+int vfs_flush_all(void);
 void pagecache_init(void);
+/* Starts the write-back thread; vfs_init() does. */
+void writeback_start(void);
