@@ -120,8 +120,9 @@ void fd_table_put(struct fd_table *t)
 		if (!f)
 			continue;
 		rcu_assign(a->file[i], (struct file *)NULL);
-		locks_fd_closed(f);
-		if (f->ops && f->ops->flush)
+		if (f->inode && f->inode->locks)
+			locks_fd_closed(f);
+		if (f->ops && f->ops->flush && !(f->mode & FMODE_PATH))
 			f->ops->flush(f);
 		file_put(f);
 	}
