@@ -21,11 +21,12 @@ long image_command_line(const char *disk, char **text)
 	struct carrara_image_header h;
 	memcpy(&h, sector, sizeof h);
 	n = 0;
-	if (memcmp(h.magic, CARRARA_IMAGE_MAGIC, sizeof h.magic) || h.version != CARRARA_IMAGE_VERSION)
+	if (memcmp(h.magic, CARRARA_IMAGE_MAGIC, sizeof h.magic) ||
+	    h.version != CARRARA_IMAGE_VERSION)
 		goto out;
 	unsigned sectors = (unsigned)((h.cmdline_bytes + SECTOR_SIZE - 1) / SECTOR_SIZE);
-	if (!h.cmdline_bytes || h.cmdline_bytes > CARRARA_IMAGE_CMDLINE_MAX || h.cmdline_lba >= d->sectors ||
-	    sectors > d->sectors - h.cmdline_lba)
+	if (!h.cmdline_bytes || h.cmdline_bytes > CARRARA_IMAGE_CMDLINE_MAX ||
+	    h.cmdline_lba >= d->sectors || sectors > d->sectors - h.cmdline_lba)
 		goto out;
 	*text = kmalloc(MAX((size_t)sectors * SECTOR_SIZE, PAGE_SIZE));
 	n = *text ? block_read(d, h.cmdline_lba, *text, sectors) : -ENOMEM;

@@ -235,7 +235,7 @@ static long select_slots(struct select_sets *s, int n, int64_t deadline)
 	struct poll_slot fast[FAST_ENTRIES], *slots = fast;
 	size_t used = 0, cap = 0;
 	for (size_t w = 0; w < s->words; w++)
-		cap += __builtin_popcountll(s->in[0][w] | s->in[1][w] | s->in[2][w]);
+		cap += popcount64(s->in[0][w] | s->in[1][w] | s->in[2][w]);
 	if (cap > FAST_ENTRIES && !(slots = kmalloc(cap * sizeof *slots)))
 		return -ENOMEM;
 	memset(slots, 0, cap * sizeof *slots);

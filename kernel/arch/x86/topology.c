@@ -246,8 +246,8 @@ void topology_cpuinfo(struct seqbuf *s, unsigned cpu)
 	seq_printf(s, "cpu MHz\t\t: %lu.%03lu\n", khz / 1000, khz % 1000);
 	if (last.size)
 		seq_printf(s, "cache size\t: %lu KB\n", last.size / 1024);
-	unsigned threads = __builtin_popcountll(place.core_siblings);
-	unsigned per_core = MAX(__builtin_popcountll(place.thread_siblings), 1);
+	unsigned threads = popcount64(place.core_siblings);
+	unsigned per_core = MAX(popcount64(place.thread_siblings), 1u);
 	seq_printf(s,
 	    "physical id\t: %u\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\n"
 	    "initial apicid\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: "
