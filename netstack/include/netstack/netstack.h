@@ -331,9 +331,10 @@ struct ns_gro {
 	uint32_t count;
 };
 
-/* [any] Offers a classified TCP packet. Merged: NULL. Otherwise a packet that is to be delivered
- * now (this one, or an older one whose place it took) with *flow updated to its flow. Software
- * checksum is verified here if the device did not, because a merged packet has none. */
+/* [any] Offers a classified TCP packet. Merged or held: NULL. Otherwise packets to deliver now, in
+ * order: the returned one and, if it has `next` set, that one too, both of the flow written to
+ * *flow. Software checksum is verified here if the device did not, because a merged packet has
+ * none. */
 struct ns_pkt *ns_gro_receive(struct ns_gro *gro, struct ns_pkt *pkt, struct ns_flow *flow);
 /* [any] End of the round: returns held packets one by one, NULL when empty. */
 struct ns_pkt *ns_gro_flush(struct ns_gro *gro, struct ns_flow *flow);

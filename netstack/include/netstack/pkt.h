@@ -101,6 +101,7 @@ struct ns_pkt {
 	/* TCP queues (engine): position of the payload in sequence space. */
 	uint32_t seq, end_seq;
 	uint8_t tcp_flags;
+	bool foreign;		 /* send queue: not the engine's own buffer, never appended to */
 	uint64_t stamp_ns;	 /* rx: arrival time if the driver has one, else 0 */
 	struct ns_addr next_hop; /* tx: for ops->defer_output */
 	uint64_t user[2];	 /* for the embedder while it owns the packet */

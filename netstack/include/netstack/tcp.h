@@ -122,7 +122,7 @@ struct ns_tcp {
 	uint32_t pmtu;
 	struct ns_pkt *sq_head, *sq_tail, *sq_cursor;
 	uint32_t sq_bytes, sndbuf, sndbuf_max;
-	bool sndbuf_locked, rcvbuf_locked;
+	bool sndbuf_locked, rcvbuf_locked, nospace, more, pingpong;
 	struct ns_txrec *tx_head, *tx_tail, *tt_head, *tt_tail, *tx_free;
 	uint32_t tx_free_count;
 
@@ -178,8 +178,8 @@ struct ns_tcp {
 	struct ns_pkt *rq_head, *rq_tail; /* in order, not yet read */
 	struct ns_pkt *ooo_head, *ooo_tail;
 	uint32_t rq_bytes, rq_mem, ooo_mem, ooo_count;
-	bool fin_rcvd, ack_now, ecn_ok, ecn_cwr_due, ecn_ece_out;
-	uint32_t unacked_segs, quick_acks;
+	bool fin_rcvd, ack_now, ecn_ok, ecn_request, ecn_cwr_due, ecn_ece_out;
+	uint32_t unacked_bytes, quick_acks;
 	uint32_t rcv_up;
 	bool urg_in, urg_valid, urg_read;
 	uint8_t urg_byte;
@@ -188,7 +188,7 @@ struct ns_tcp {
 	uint32_t ecn_cwr_seq;
 	uint64_t drs_ns;
 	uint32_t drs_seq, drs_copied;
-	uint64_t last_small_ack;
+	uint64_t last_oow_ack;
 
 	/* options */
 	bool ts_ok, sack_ok, wscale_ok;
@@ -328,6 +328,7 @@ enum ns_tcp_opt {
 	NS_OPT_NOTSENT_LOWAT, /* bytes, 0: off */
 	NS_OPT_RCVLOWAT,      /* bytes */
 	NS_OPT_WINDOW_CLAMP,  /* bytes of cwnd, 0: off */
+	NS_OPT_ECN,	      /* 0/1: ask for ECN when connecting */
 };
 /* 0, -EINVAL, -ENOPROTOOPT. */
 int ns_tcp_setopt(struct ns_tcp *c, enum ns_tcp_opt opt, int64_t value);
