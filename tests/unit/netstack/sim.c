@@ -391,6 +391,8 @@ void sim_peer_cb(struct hs_conn *c, uint32_t events)
 		return;
 	if (events & NS_EV_WRITABLE)
 		p->connected = true;
+	if (events & NS_EV_CLOSED)
+		p->max_read = 0; /* what is left can still be read, and nobody will call again */
 	pump_in(p);
 	if (p->connected && !p->error)
 		pump_out(p);
