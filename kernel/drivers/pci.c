@@ -142,16 +142,37 @@ static void size_bars(struct pci_device *d, unsigned count)
 	pci_write(d, PCI_COMMAND, 2, command);
 }
 
+/*
+ * Small firmware (qboot) leaves 64-bit BARs to the system: they go above all RAM and above 4 GiB,
+ * each at a multiple of its size. Returns whether the BAR has an address now.
+ */
+static bool assign_bar(struct pci_device *d, unsigned bar)
+{
+	static uint64_t next;
+	struct pci_bar *b = &d->bar[bar];
+	unsigned offset = CONFIG_BAR0 + 4 * bar;
+
+	if ((pci_read(d, offset, 4) & 6) != 4) {
+		pr_err("pci %02x:%02x.%u: the firmware assigned no address to BAR %u", d->bus,
+		    d->slot, d->function, bar);
+		return false;
+	}
+	if (!next)
+		next = ALIGN_UP(MAX(page_count << PAGE_SHIFT, 4ull << 30), 1ull << 30);
+	b->phys = ALIGN_UP(next, b->size);
+	next = b->phys + b->size;
+	pci_write(d, offset, 4, (uint32_t)b->phys | (pci_read(d, offset, 4) & 15));
+	pci_write(d, offset + 4, 4, (uint32_t)(b->phys >> 32));
+	return true;
+}
+
 volatile uint8_t *pci_map_bar(struct pci_device *d, unsigned bar)
 {
 	struct pci_bar *b = bar < ARRAY_SIZE(d->bar) ? &d->bar[bar] : NULL;
 	if (!b || !b->size || b->io)
 		return NULL;
-	if (!b->phys) {
-		pr_err("pci %02x:%02x.%u: the firmware assigned no address to BAR %u", d->bus,
-		    d->slot, d->function, bar);
+	if (!b->phys && !assign_bar(d, bar))
 		return NULL;
-	}
 	if (!b->virt)
 		b->virt = mmio_map(b->phys, b->size);
 	return b->virt;
