@@ -52,6 +52,20 @@ struct block_device *block_find(const char *name)
 	return found;
 }
 
+struct block_device *block_nth(unsigned i)
+{
+	struct block_device *d, *found = NULL;
+	mutex_lock(&lock);
+	list_for_each_entry (d, &disks, link) {
+		if (i-- == 0) {
+			found = d;
+			break;
+		}
+	}
+	mutex_unlock(&lock);
+	return found;
+}
+
 struct waiter {
 	struct completion done;
 	int err;

@@ -6,6 +6,7 @@
  */
 #include <asm/fcntl.h>
 #include <linux/stat.h>
+#include "drivers/block.h"
 #include "fs/special.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
@@ -137,8 +138,16 @@ static struct super *devfs_mount(const char *source, unsigned flags, const char 
 
 static struct fs_type devfs_type = {.name = "devtmpfs", .nodev = true, .mount = devfs_mount};
 
+static void add_disk(struct block_device *d)
+{
+	devfs_add(d->name, S_IFBLK | 0660, d->rdev);
+}
+
+static struct block_observer disk_observer = {.fn = add_disk};
+
 void devfs_init(void)
 {
+	block_observe(&disk_observer);
 	fs_register(&devfs_type);
 	for (size_t i = 0; i < ARRAY_SIZE(default_dirs); i++)
 		add_entry(default_dirs[i], S_IFDIR | 0755, 0, NULL);

@@ -3,7 +3,9 @@
 #include "fs/special.h"
 #include <asm/errno.h>
 #include "core/log.h"
+#include "core/random.h"
 #include "drivers/memdev.h"
+#include "drivers/rng.h"
 #include "drivers/tty.h"
 
 void special_init(void)
@@ -13,6 +15,8 @@ void special_init(void)
 	sysfs_init();
 	memdev_init();
 	console_tty_init();
+	uint8_t seed[64];
+	random_add(seed, hwrng_read(seed, sizeof seed));
 }
 
 static const struct {

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sockets as files, the table of address families, and control messages. */
+#include "net/socket.h"
+#include <asm/errno.h>
+#include <asm/fcntl.h>
+#include <asm/ioctls.h>
+#include <asm/signal.h>
+#include <linux/eventpoll.h>
+#include <linux/stat.h>
+#include "lib/string.h"
+#include "mm/kmalloc.h"
+#include "mm/uaccess.h"
+#include "net/socket_file.h"
+#include "proc/signal.h"
+#include "sys/syscall.h"
+
+#define DEFAULT_BUFFER 212992
+
+static const struct socket_family *families[AF_COUNT];
+
+void socket_family_register(const struct socket_family *f)
+{
+	families[f->family] = f;
+}
+
+int64_t socket_deadline(int64_t timeout, bool nonblock)
+{
+	if (nonblock)
+		return 0;
+	return timeout ? time_now() + timeout : NO_DEADLINE;
+}
+
+long socket_send(struct socket *s, struct message *m)
+{
+	if (!s->ops->send)
+		return -EOPNOTSUPP;
+	long r = s->ops->send(s, m);
+	if (r == -EPIPE && !(m->flags & MSG_NOSIGNAL) && s->type != SOCK_DGRAM)
+		signal_send_thread(current_thread(), SIGPIPE, NULL);
+	return r;
+}
+
+long socket_receive(struct socket *s, struct message *m)
+{
+	return s->ops->receive ? s->ops->receive(s, m) : -EOPNOTSUPP;
+}
+
+static unsigned file_flags(const struct file *f)
+{
+	return f->flags & O_NONBLOCK ? MSG_DONTWAIT : 0;
+}
+
+static long socket_file_read(struct file *f, struct iter *to, int64_t *pos)
+{
+	(void)pos;
+	struct socket *s = f->private;
+	struct message m = {.data = *to, .flags = file_flags(f)};
+	if (to->vec == &to->one)
+		m.data.vec = &m.data.one;
+	size_t before = m.data.count;
+	/* A read of nothing from a stream is nothing, without waiting. */
+	if (!before && s->type == SOCK_STREAM)
+		return 0;
+	long r = socket_receive(s, &m);
+	iter_advance(to, before - m.data.count);
+	return r;
+}
+
+static long socket_file_write(struct file *f, struct iter *from, int64_t *pos)
+{
+	(void)pos;
+	struct message m = {.data = *from, .flags = file_flags(f)};
+	if (from->vec == &from->one)
+		m.data.vec = &m.data.one;
+	size_t before = m.data.count;
+	long r = socket_send(f->private, &m);
+	iter_advance(from, before - m.data.count);
+	return r;
+}
+
+static unsigned socket_file_poll(struct file *f)
+{
+	struct socket *s = f->private;
+	return s->ops->poll(s);
+}
+
+static struct poll_head *socket_file_poll_head(struct file *f)
+{
+	struct socket *s = f->private;
+	return s->ops->poll_head(s);
+}
+
+static long socket_file_ioctl(struct file *f, unsigned cmd, unsigned long arg)
+{
+	struct socket *s = f->private;
+	return s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
+}
+
+static void socket_file_release(struct file *f)
+{
+	struct socket *s = f->private;
+	if (s->ops && s->ops->release)
+		s->ops->release(s);
+	kfree(s);
+}
+
+static const struct file_ops socket_file_ops = {
+    .read = socket_file_read,
+    .write = socket_file_write,
+    .poll = socket_file_poll,
+    .poll_head = socket_file_poll_head,
+    .ioctl = socket_file_ioctl,
+    .release = socket_file_release,
+};
+
+struct socket *file_socket(const struct file *f)
+{
+	return f->ops == &socket_file_ops ? f->private : NULL;
+}
+
+struct socket *socket_alloc(int family, int type, int protocol)
+{
+	struct socket *s = kzalloc(sizeof *s);
+	if (!s)
+		return NULL;
+	s->family = family;
+	s->type = type;
+	s->protocol = protocol;
+	s->send_buffer = s->receive_buffer = DEFAULT_BUFFER;
+	s->receive_lowat = 1;
+	return s;
+}
+
+struct file *socket_wrap(struct socket *s, int flags)
+{
+	struct file *f = file_anonymous(
+	    "socket", &socket_file_ops, s, O_RDWR | (flags & O_NONBLOCK), S_IFSOCK | 0777);
+	if (f)
+		s->file = f;
+	return f;
+}
+
+struct file *socket_file_new(int family, int type, int protocol, int flags)
+{
+	if (family < 0 || family >= AF_COUNT || !families[family])
+		return err_ptr(-EAFNOSUPPORT);
+	struct socket *s = socket_alloc(family, type, protocol);
+	if (!s)
+		return err_ptr(-ENOMEM);
+	int err = families[family]->create(s);
+	if (err) {
+		kfree(s);
+		return err_ptr(err);
+	}
+	struct file *f = socket_wrap(s, flags);
+	if (!f) {
+		s->ops->release(s);
+		kfree(s);
+		return err_ptr(-ENOMEM);
+	}
+	return f;
+}
+
+void message_put_control(struct message *m, int level, int type, const void *data, size_t len)
+{
+	struct cmsg_header h = {sizeof h + len, level, type};
+	if (m->control_room < h.len) {
+		m->out_flags |= MSG_CTRUNC;
+		return;
+	}
+	/* The last one may end without its padding. */
+	size_t space = MIN(CMSG_SPACE(len), m->control_room);
+	if (copy_to_user(m->control_out, &h, sizeof h) ||
+	    copy_to_user(m->control_out + sizeof h, data, len)) {
+		m->out_flags |= MSG_CTRUNC;
+		return;
+	}
+	m->control_out += space;
+	m->control_room -= space;
+}
+
+const struct cmsg_header *message_next_control(
+    const struct message *m, const struct cmsg_header *at)
+{
+	const char *p = at ? (const char *)at + CMSG_ALIGN(at->len) : m->control;
+	if (!m->control || p + sizeof(struct cmsg_header) > m->control + m->control_len)
+		return NULL;
+	return (const struct cmsg_header *)p;
+}
