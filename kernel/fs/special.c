@@ -7,6 +7,7 @@
 #include "drivers/memdev.h"
 #include "drivers/rng.h"
 #include "drivers/tty.h"
+#include "net/unix.h"
 
 void special_init(void)
 {
@@ -15,6 +16,7 @@ void special_init(void)
 	sysfs_init();
 	memdev_init();
 	console_tty_init();
+	unix_init();
 	uint8_t seed[64];
 	random_add(seed, hwrng_read(seed, sizeof seed));
 }

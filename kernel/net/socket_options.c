@@ -10,8 +10,9 @@
 #include "sched/timer.h"
 
 #define BUFFER_MIN 4608
-#define BUFFER_MAX 212992 /* net.core.wmem_max and rmem_max; the value is doubled, as Linux does \
-			   */
+#define BUFFER_MAX                                                                    \
+	212992 /* net.core.wmem_max and rmem_max; the value is doubled, as Linux does \
+		*/
 #define TIMEOUT_MAX (INT64_MAX / 4 / NSEC_PER_SEC)
 
 static int set_timeout(int64_t *ns, const void *value, unsigned len)

@@ -6,6 +6,7 @@
 #include <asm/errno.h>
 #include "fs/proc/net.h"
 #include "fs/proc/proc.h"
+#include "net/unix.h"
 
 static int (*_Atomic shows[PROC_NET_COUNT])(struct seqbuf *s);
 
@@ -50,7 +51,14 @@ FILE_SHOW(arp, PROC_NET_ARP,
     "IP address       HW type     Flags       HW address            Mask     Device\n")
 FILE_SHOW(snmp, PROC_NET_SNMP, "")
 
+static int show_unix(struct seqbuf *s, const struct pseudo_key *k)
+{
+	(void)k;
+	return unix_show(s);
+}
+
 const struct pseudo_entry proc_net_dir[] = {
+    {.name = "unix", .show = show_unix},
     {.name = "tcp", .show = show_tcp},
     {.name = "udp", .show = show_udp},
     {.name = "tcp6", .show = show_tcp6},
