@@ -41,6 +41,9 @@ static void fill_request(struct cmd *cmd, struct cap_run *r, struct strv *env)
 	    .gdb = cmd_flag(cmd, "gdb"),
 	    .verbose = cmd->verbose,
 	    .options = &cmd->unknown,
+	    .volumes = cmd_list(cmd, "volume"),
+	    .persist = cmd_flag(cmd, "persist"),
+	    .detach = cmd_flag(cmd, "detach"),
 	    .argv = cmd->args.items,
 	    .argc = cmd->args.count,
 	};

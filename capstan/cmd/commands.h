@@ -11,6 +11,8 @@ cmd_fn cmd_package_init, cmd_package_validate, cmd_package_build, cmd_package_co
     cmd_package_import, cmd_package_remove, cmd_package_test;
 cmd_fn cmd_runtime_list, cmd_runtime_preview, cmd_runtime_init;
 cmd_fn cmd_run, cmd_images, cmd_rmi, cmd_info, cmd_import;
+cmd_fn cmd_instances, cmd_stop, cmd_delete, cmd_logs;
+cmd_fn cmd_volume_create, cmd_volume_delete, cmd_volume_list;
 cmd_fn cmd_do_completion, cmd_do_man;
 
 #endif

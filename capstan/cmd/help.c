@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HELP_WIDTH 92
+#define HELP_WIDTH 100
 
 /* "--name value, -n value" */
 static char *opt_label(const struct cmd_opt *opt)
@@ -24,19 +24,20 @@ static char *opt_label(const struct cmd_opt *opt)
 
 static void wrapped(struct buf *out, const char *text, size_t column, size_t indent)
 {
-	while (*text) {
+	bool first = true;
+	while (*(text += strspn(text, " "))) {
 		size_t n = strcspn(text, " ");
-		if (column + n > HELP_WIDTH && column > indent) {
+		if (!first && column + 1 + n > HELP_WIDTH) {
 			buf_printf(out, "\n%*s", (int)indent, "");
 			column = indent;
+		} else if (!first) {
+			buf_putc(out, ' ');
+			column++;
 		}
 		buf_add(out, text, n);
 		text += n;
-		column += n + 1;
-		if (*text) {
-			buf_putc(out, ' ');
-			text++;
-		}
+		column += n;
+		first = false;
 	}
 	buf_putc(out, '\n');
 }

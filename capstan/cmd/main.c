@@ -89,7 +89,9 @@ static void on_event(void *arg, const struct cap_event *ev)
 		return;
 	}
 	clear_bar(v);
-	if (ev->type == CAP_EV_INFO) {
+	/* What a machine prints is the output of `run`; capstan's own words go beside it. */
+	bool beside = v->cmd->spec && !strcmp(v->cmd->spec->path, "run");
+	if (ev->type == CAP_EV_INFO && !beside) {
 		printf("%s\n", ev->message);
 		fflush(stdout);
 		return;

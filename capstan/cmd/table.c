@@ -54,6 +54,18 @@ static const struct cmd_opt run_opts[] = {
     {"strace", NULL, "print every system call"},
     {"trace", "pattern", "enable kernel tracepoints", NULL, OPT_REPEAT},
     {"gdb", NULL, "wait for gdb on port 1234"},
+    {"volume", "name", "attach a volume as another disk", NULL, OPT_REPEAT, KIND_VOLUME},
+    {"persist", NULL, "keep what the guest writes to its disk, for the next run of the instance"},
+    {"detach, d", NULL, "run in the background; see capstan instances, logs and stop"},
+    END,
+};
+
+static const struct cmd_opt stop_opts[] = {{"force, f", NULL, "do not wait for the guest"}, END};
+static const struct cmd_opt logs_opts[] = {
+    {"follow, f", NULL, "go on until the instance ends"}, END};
+static const struct cmd_opt volume_create_opts[] = {
+    {"size, s", "value", "size of the disk (use M or G suffix)", "1G"},
+    {"format, f", "value", "raw or qcow2", "raw"},
     END,
 };
 
@@ -181,6 +193,20 @@ const struct cmd_spec cmd_table[] = {
 	"of "
 	"the image defines in meta/opts are options of this command, too.",
 	CMD_STOP_AT_ARGS | CMD_UNKNOWN_OPTS, KIND_IMAGE},
+    {"instances", "list instances", NULL, 0, 0, cmd_instances, names_opts},
+    {"stop", "stop an instance", "instance-name...", 1, -1, cmd_stop, stop_opts,
+	"The guest is asked to end first; after three seconds the machine is switched off.", 0,
+	KIND_INSTANCE},
+    {"delete", "delete an instance", "instance-name...", 1, -1, cmd_delete, NULL, NULL, 0,
+	KIND_INSTANCE},
+    {"logs", "print what an instance has printed", "instance-name", 1, 1, cmd_logs, logs_opts, NULL,
+	0, KIND_INSTANCE},
+    {"volume", "volume manipulation tools"},
+    {"volume create", "create an empty disk", "volume-name", 1, 1, cmd_volume_create,
+	volume_create_opts},
+    {"volume delete", "delete a disk", "volume-name...", 1, -1, cmd_volume_delete, NULL, NULL, 0,
+	KIND_VOLUME},
+    {"volume list", "list disks", NULL, 0, 0, cmd_volume_list, names_opts},
     {"images", "list images", NULL, 0, 0, cmd_images, names_opts},
     {"info", "show disk image information", "image-name", 1, 1, cmd_info, NULL, NULL, 0,
 	KIND_IMAGE},

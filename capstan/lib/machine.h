@@ -30,7 +30,6 @@ struct cap_machine {
 	const struct strv *extra;    /* more arguments for the hypervisor */
 	const char *name;
 	bool gdb; /* wait for gdb on port 1234 */
-	bool paused_ok;
 };
 
 /* Where the console goes. */
@@ -38,6 +37,9 @@ struct cap_console {
 	bool interactive; /* carry standard input to the guest */
 	bool output;	  /* carry the guest's output to standard output */
 	int log_fd;	  /* also write it here; -1 for no log */
+	/* Called once when the machine is up (first word from it, or a second without its end). */
+	void (*started)(void *arg);
+	void *started_arg;
 };
 
 enum cap_end { CAP_END_EXIT, CAP_END_SIGNAL, CAP_END_PANIC, CAP_END_STOPPED, CAP_END_UNKNOWN };

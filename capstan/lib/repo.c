@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "instance.h"
 #include "pack.h"
 #include "yamldoc.h"
 
@@ -394,6 +395,13 @@ int cap_repo_remove_image(struct cap *c, const char *name)
 	if (!path || !path_exists(path)) {
 		free(path);
 		return cap_fail(c, ENOENT, "no image \"%s\"", name);
+	}
+	char *user = cap_instance_using(c, path);
+	if (user) {
+		int result = cap_fail(c, EBUSY, "image %s is in use by instance %s", name, user);
+		free(user);
+		free(path);
+		return result;
 	}
 	char *dir = cap_repo_image_dir(c, name);
 	int result = unlink(path) ? -errno : remove_all(dir);

@@ -28,6 +28,7 @@
 #define ESCAPE 0x1d    /* Ctrl-] */
 #define CTRL_C 0x03
 #define CTRL_D 0x04
+#define STARTED_MS 1000 /* alive this long counts as started */
 #define CHATTER_MAX 65536
 #define STATUS_MAX 65536
 
@@ -39,7 +40,8 @@ struct session {
 	struct buf chatter; /* what QEMU itself said */
 	struct buf status;  /* unfinished line of the status channel */
 	struct buf input;   /* for the guest, not yet accepted by the socket */
-	bool input_open, escaped, reaped, last_was_newline, held_cr, tty_out;
+	bool input_open, escaped, reaped, last_was_newline, held_cr, tty_out, told_started;
+	uint64_t begun_us;
 	int wait_status, stop_signal;
 	uint64_t deadline_us; /* when to end QEMU the hard way; 0: never */
 	struct cap_outcome *out;
@@ -88,9 +90,17 @@ static void finish(struct session *s, enum cap_end end, int code, const char *me
 	set_deadline(s, LINGER_MS);
 }
 
+static void tell_started(struct session *s)
+{
+	if (s->console->started && !s->told_started)
+		s->console->started(s->console->started_arg);
+	s->told_started = true;
+}
+
 static void status_line(struct session *s, const char *line)
 {
 	uint64_t n;
+	tell_started(s);
 	cap_detail(s->c, "guest status: %s", line);
 	if (has_prefix(line, "exit ") && parse_uint(line + 5, 255, &n))
 		finish(s, CAP_END_EXIT, n, NULL);
@@ -154,6 +164,7 @@ static void read_console(struct session *s)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n > 0) {
+		tell_started(s);
 		emit_output(s, chunk, n);
 		return;
 	}
@@ -276,6 +287,8 @@ static void read_signal(struct session *s)
 
 static int poll_timeout(const struct session *s)
 {
+	if (!s->told_started && s->console->started)
+		return 50;
 	if (!s->deadline_us)
 		return -1;
 	uint64_t now = monotonic_us();
@@ -299,6 +312,9 @@ static void pump(struct session *s)
 		int n = poll(p, CAP_ARRAY_SIZE(p), poll_timeout(s));
 		if (n < 0 && errno != EINTR)
 			break;
+		if (!s->told_started && !s->reaped &&
+		    monotonic_us() - s->begun_us > STARTED_MS * 1000ull)
+			tell_started(s);
 		if (s->deadline_us && monotonic_us() >= s->deadline_us) {
 			if (s->reaped)
 				break; /* someone else holds the channels; nothing more will come */
@@ -446,6 +462,7 @@ static int run(struct cap *c, const struct cap_machine *m, const struct cap_cons
 	sigprocmask(SIG_BLOCK, &mask, &before);
 	s.signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	int result = start(&s, m);
+	s.begun_us = monotonic_us();
 	if (!result) {
 		terminal_raw(&s);
 		qmp_send(&s, "qmp_capabilities");
