@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/list.h"
+#include "sched/rcu.h"
 #include "sched/sync.h"
 
 struct program;
@@ -55,19 +56,32 @@ struct signal_queue {
 	struct list infos; /* of struct queued_signal */
 };
 
+/* Wants to hear of signals that become pending (signalfd). fn runs with the program's signals.lock
+ * held. */
+struct signal_watch {
+	struct list link;
+	void (*fn)(struct signal_watch *w, int sig);
+};
+
 struct program_signals {
 	struct mutex lock;
 	struct ksigaction action[NSIG_MAX + 1];
 	struct signal_queue pending;
-	struct list signalfds; /* to notify */
-	struct waitq wait;     /* sigtimedwait */
+	struct list watches; /* of struct signal_watch: signalfd */
+	struct waitq wait;   /* sigtimedwait */
+	unsigned queued;     /* entries with siginfo, against RLIMIT_SIGPENDING */
 };
 
 struct thread_signals {
 	sigset64 blocked, saved_blocked;
 	bool restore_blocked; /* sigsuspend, ppoll…: put saved_blocked back after delivery */
 	struct signal_queue pending;
-	_Atomic bool wake; /* something to deliver: checked on the way out of the kernel */
+	/* Both are set by anybody under signals.lock and cleared only by the thread itself. */
+	_Atomic bool wake; /* signal_deliver() has something to do on the way out of the kernel */
+	_Atomic bool interrupt; /* a signal waits: interruptible sleeps end */
+	sigset64 waiting;	/* what sigtimedwait() wants */
+	int fault_trap;		/* exception vector of the last fault */
+	struct rcu_head rcu;
 	uint64_t altstack_sp, altstack_size;
 	int altstack_flags;
 };
@@ -90,3 +104,12 @@ void signal_program_free(struct program *p);
  */
 int signal_set_temporary_mask(const void __user *mask, size_t size);
 void signal_exec_reset(struct program *p);
+
+/* For signalfd and sigtimedwait: takes the next signal of `set` that is pending for the current
+ * thread or its program; its number or 0. */
+int signal_take(sigset64 set, struct ksiginfo *info);
+/* All that is pending for the current thread and its program. */
+sigset64 signal_pending_set(void);
+/* Adds and removes a watch of the current program. */
+void signal_watch_add(struct signal_watch *w);
+void signal_watch_remove(struct program *p, struct signal_watch *w);

@@ -39,3 +39,17 @@ enum signal_default signal_default_action(int sig);
 
 /* May the current program signal p? 0 or -EPERM. */
 int signal_may_send(const struct program *p, int sig);
+
+/* The default action of stop signals: every thread of the current program waits in
+ * signal_deliver(). */
+void signal_stop_program(int sig);
+
+/* Sets the current thread's mask (SIGKILL and SIGSTOP stay unblocked) and looks what may be
+ * delivered now. */
+void signal_set_mask(sigset64 mask);
+/* A signal the current thread cannot avoid: its handler runs, or if that is impossible the program
+ * ends. */
+void signal_force(int sig);
+
+/* The action of sig changed: pending ones that are ignored now go away. signals.lock held. */
+void signal_discard_ignored(struct program *p, int sig);

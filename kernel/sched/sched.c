@@ -198,6 +198,7 @@ static void take_local(struct cpu *c, struct thread *t)
 		t->vruntime += c->rq->min_vruntime - cpus[t->cpu]->rq->min_vruntime;
 		t->cpu = c->id;
 		t->migrations++;
+		t->rseq_event = t->rseq != NULL;
 	}
 	enqueue(c->rq, t, false);
 	if (t != c->current)
@@ -355,7 +356,8 @@ static void enter_application(struct cpu *c, struct thread *t)
 	if (t->program && t->program->mm != c->mm)
 		mm_activate(t->program->mm);
 	c->work &= ~(uint32_t)CPU_SIGNAL;
-	if (t->signals && atomic_load_explicit(&t->signals->wake, memory_order_relaxed))
+	if (t->rseq_event ||
+	    (t->signals && atomic_load_explicit(&t->signals->wake, memory_order_relaxed)))
 		c->work |= CPU_SIGNAL;
 }
 
@@ -391,6 +393,7 @@ static void put_previous(struct cpu *c, struct thread *prev)
 		return;
 	}
 	prev->preemptions++;
+	prev->rseq_event = prev->rseq != NULL;
 	enqueue(c->rq, prev, !prev->yielded);
 	prev->yielded = false;
 }

@@ -15,7 +15,12 @@ bool signal_pending(void)
 {
 	struct thread *t = current_thread();
 
-	return t->signals && atomic_load_explicit(&t->signals->wake, memory_order_relaxed);
+	if (!t->signals || !atomic_load_explicit(&t->signals->interrupt, memory_order_relaxed))
+		return false;
+	/* The caller will end its system call: the way out must pass signal_deliver(), even if the
+	 * sender's interrupt is still on its way. */
+	thread_kick(t);
+	return true;
 }
 
 bool kill_pending(void)

@@ -71,6 +71,7 @@ struct thread {
 	size_t robust_list_size;
 	void __user *rseq;
 	uint32_t rseq_len, rseq_sig;
+	bool rseq_event; /* preempted or migrated: rseq_resume() has something to do */
 	struct futex_waiter *pi_blocked_on;
 	void *syscall_state; /* restart block of restartable sleeps */
 	long syscall_nr;     /* the call it is in, -1 outside: for reports */

@@ -54,6 +54,11 @@ void thread_end_wait(void)
 		schedule();
 }
 
+void thread_kick(struct thread *t)
+{
+	(void)t;
+}
+
 bool thread_wake(struct thread *t)
 {
 	uint32_t expect = THREAD_WAITING;
