@@ -276,7 +276,7 @@ static const char *read_config(struct ss_runtime *rt, int *cpus)
 	if (ss_log_parse_level(ss_config_string(c, "default-log-level"), &level))
 		return "unknown --default-log-level";
 	ss_log_set_level(level);
-	if (strcmp(ss_config_string(c, "network-stack"), "posix") != 0)
+	if (ss_net_stack_choose(ss_config_string(c, "network-stack")))
 		return "unknown --network-stack";
 	rt->poll_mode = ss_config_flag(c, "poll-mode");
 	rt->idle_poll_ns = (uint64_t)ss_config_int(c, "idle-poll-time-us") * SS_USEC;

@@ -184,6 +184,7 @@ static void turn(struct ss_reactor *re)
 		work = ss_run_tasks(sh);
 	}
 
+	work |= ss_outputs_flush(sh);
 	work |= run_pollers(re);
 	sh->now = ss_now();
 	work |= ss_timers_run(sh);

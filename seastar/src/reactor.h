@@ -174,6 +174,9 @@ void ss_config_help(const ss_config *c, const struct ss_app *app);
 /* net: output streams to flush at the end of a turn */
 bool ss_outputs_flush(struct ss_shard *sh);
 
+/* net.c: 0, or -EINVAL if there is no such stack */
+int ss_net_stack_choose(const char *name);
+
 /* mem.c */
 int ss_mem_init(struct ss_shard *sh, uint64_t bytes, bool lock);
 void ss_mem_fini(struct ss_shard *sh);

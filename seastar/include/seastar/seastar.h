@@ -13,9 +13,11 @@
 #include <seastar/log.h>
 #include <seastar/loop.h>
 #include <seastar/mem.h>
+#include <seastar/net.h>
 #include <seastar/queue.h>
 #include <seastar/sched.h>
 #include <seastar/smp.h>
+#include <seastar/stream.h>
 #include <seastar/sync.h>
 #include <seastar/timer.h>
 
