@@ -272,7 +272,7 @@ int ns_ip_send(struct ns_instance *ns, const struct ns_dst *dst, const struct ns
     struct ns_pkt *pkt)
 {
 	bool v4 = ns_addr_is_v4(daddr);
-	uint32_t hdr = v4 ? IP4_HLEN : IP6_HLEN, mtu = dst->mtu;
+	uint32_t hdr = v4 ? IP4_HLEN : IP6_HLEN, mtu = dst->mtu, len = pkt->tot_len;
 	uint32_t id = __atomic_fetch_add(&((struct ns_instance *)ns)->ip_id, 1, __ATOMIC_RELAXED);
 	struct ip_args a = {dst, src, daddr, proto, ttl, tos};
 	struct ns_addr any = ns_ip4(0, 0, 0, 0);
@@ -283,11 +283,11 @@ int ns_ip_send(struct ns_instance *ns, const struct ns_dst *dst, const struct ns
 		a.src = &any;
 	pkt->l4_off = (uint16_t)ns_pkt_headroom(pkt);
 	pkt->proto = proto;
-	if (pkt->tot_len + hdr > NS_GSO_MAX + (v4 ? 0u : (uint32_t)IP6_HLEN)) {
+	if (len + hdr > NS_GSO_MAX + (v4 ? 0u : (uint32_t)IP6_HLEN)) {
 		ns_pkt_put(pkt);
 		return -NS_EMSGSIZE;
 	}
-	if (pkt->tot_len + hdr > mtu && !pkt->gso_type) {
+	if (len + hdr > mtu && !pkt->gso_type) {
 		if (!df && (v4 || mtu >= IP6_MIN_MTU))
 			return fragment(ns, &a, pkt, id);
 		ns_pkt_put(pkt);
@@ -295,8 +295,7 @@ int ns_ip_send(struct ns_instance *ns, const struct ns_dst *dst, const struct ns
 	}
 	if (pkt->gso_type)
 		pkt->gso_hdr_len += (uint16_t)hdr;
-	ns_ip_header(ns_pkt_push(pkt, hdr), a.src, daddr, proto, a.ttl, tos, pkt->tot_len - hdr, df,
-	    (uint16_t)id);
+	ns_ip_header(ns_pkt_push(pkt, hdr), a.src, daddr, proto, a.ttl, tos, len, df, (uint16_t)id);
 	ns_output(ns, dst, pkt);
 	return 0;
 }

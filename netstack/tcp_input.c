@@ -169,9 +169,8 @@ static void syn_sent(struct ns_tcp *c, struct seg *s, uint64_t now)
 	c->snd_una = s->ack;
 	if (!c->backoff)
 		tcp_rtt_sample(c, NS_MAX(now - c->last_tx_ns, 1));
-	else if (c->ts_ok && s->tsecr)
-		tcp_rtt_sample(c,
-		    NS_MAX((uint64_t)(tcp_clock_ms(now) + c->ts_offset - s->tsecr) * NS_MS, NS_MS));
+	/* After a retransmitted SYN the echo may be of the first one: no sample, data will give
+	 * one. */
 	c->rack.min_rtt_ns = c->srtt_ns;
 	tcp_handshake_done(c, s->mss, now);
 	ns_neigh_confirm(c->ns, &c->dst);

@@ -141,7 +141,8 @@ static void on_events(struct hs_conn *c, uint32_t events)
 		if (p->connected)
 			do_send(c, p);
 	}
-	if ((events & NS_EV_CLOSED) || (p->eof && p->shut))
+	if ((events & NS_EV_CLOSED) || (p->eof && p->shut && !p->result) ||
+	    ns_tcp_get_state(&c->tcp) == NS_TCP_TIME_WAIT)
 		finish(c, p, 0);
 }
 
