@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Disks as files: each has an inode whose mapping is the disk's page cache, which file systems read their
- * metadata through and /dev/vda shows. Reads and writes of pages go to the driver as one request for each
- * run of pages, and are finished from its interrupt.
+ * Disks as files: each has an inode whose mapping is the disk's page cache, which file systems read
+ * their metadata through and /dev/vda shows. Reads and writes of pages go to the driver as one
+ * request for each run of pages, and are finished from its interrupt.
  */
 #include <linux/fs.h>
 #include "drivers/block.h"
@@ -12,7 +12,8 @@
 static struct super disk_super;
 static const struct fs_type disk_type = {.name = "bdev", .nodev = true};
 
-/* One transfer of consecutive pages. Ended ones go from the interrupt to `ended` and are used again. */
+/* One transfer of consecutive pages. Ended ones go from the interrupt to `ended` and are used
+ * again. */
 struct page_io {
 	struct block_request r;
 	struct page_io *next;
@@ -64,9 +65,10 @@ static void write_done(struct block_request *r, int err)
 	page_io_end(io);
 }
 
-/* Pages (consecutive in the file) to or from sectors from `sector` on; the last may be cut by the disk's end. */
-static struct page_io *page_io_new(struct block_device *d, enum block_op op, struct page **pages,
-    unsigned n, uint64_t sector)
+/* Pages (consecutive in the file) to or from sectors from `sector` on; the last may be cut by the
+ * disk's end. */
+static struct page_io *page_io_new(
+    struct block_device *d, enum block_op op, struct page **pages, unsigned n, uint64_t sector)
 {
 	struct page_io *io = page_io_get();
 	if (!io)
@@ -117,7 +119,8 @@ int disk_read_pages(struct block_device *d, uint64_t sector, struct page **pages
 	return err;
 }
 
-static int disk_write_pages(struct block_device *d, uint64_t sector, struct page **pages, unsigned n)
+static int disk_write_pages(
+    struct block_device *d, uint64_t sector, struct page **pages, unsigned n)
 {
 	struct list requests = LIST_INIT(requests);
 	unsigned most = MIN(MAX(d->max_segments, 1u), 64u);
@@ -158,13 +161,15 @@ static int map_write(struct mapping *m, struct page **pages, unsigned n)
 	return disk_write_pages(m->inode->object, sector_of(pages[0]), pages, n);
 }
 
-static const struct mapping_ops disk_mapping_ops = {.read_pages = map_read, .write_pages = map_write};
+static const struct mapping_ops disk_mapping_ops = {
+    .read_pages = map_read, .write_pages = map_write};
 
 static int disk_fsync(struct file *f, int64_t first, int64_t last, bool data_only)
 {
 	struct block_device *d = f->inode->object;
 	(void)data_only;
-	int err = mapping_sync(&f->inode->map, (uint64_t)first >> PAGE_SHIFT, (uint64_t)last >> PAGE_SHIFT);
+	int err = mapping_sync(
+	    &f->inode->map, (uint64_t)first >> PAGE_SHIFT, (uint64_t)last >> PAGE_SHIFT);
 	int e = block_flush(d);
 	return err ? err : e;
 }

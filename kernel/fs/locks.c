@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Advisory file locks. Byte ranges belong to a program (POSIX) or to an open file (OFD); flock() locks cover the
- * whole file and belong to an open file. Ranges and flock locks do not see each other. One mutex for
- * all: locks are rare and short, and a program that waits in a circle can be found out.
+ * Advisory file locks. Byte ranges belong to a program (POSIX) or to an open file (OFD); flock()
+ * locks cover the whole file and belong to an open file. Ranges and flock locks do not see each
+ * other. One mutex for all: locks are rare and short, and a program that waits in a circle can be
+ * found out.
  */
 #include "fs/internal.h"
 
@@ -72,8 +73,8 @@ static bool deadlock(const void *owner, const void *blocker)
 	return false;
 }
 
-/* Takes [start, end] away from the owner's locks. spare is used if one must be split in two; the rest is the
- * caller's. */
+/* Takes [start, end] away from the owner's locks. spare is used if one must be split in two; the
+ * rest is the caller's. */
 static void cut(struct file_lock_list *l, enum kind kind, const void *owner, uint64_t start,
     uint64_t end, struct lock **spare)
 {
@@ -137,7 +138,7 @@ static int wait_for(struct file_lock_list *l, const struct lock *want)
 static int set_lock(struct inode *i, const struct lock *want, int type, bool wait)
 {
 	struct lock *new = kmalloc(sizeof(*new)), *spare = kmalloc(sizeof(*spare));
-	int err = new && spare ? 0 : -ENOLCK;
+	int err = new &&spare ? 0 : -ENOLCK;
 	mutex_lock(&locks_mutex);
 	struct file_lock_list *l = err ? NULL : lock_list(i);
 	if (!l)
