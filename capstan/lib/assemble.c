@@ -207,7 +207,7 @@ static int absolute_command(
 	if (!result && program < words.count)
 		locate_program(a, where, &words.items[program]);
 	for (size_t i = 0; !result && i < words.count; i++)
-		cap_cmdline_add(out, words.items[i]);
+		cap_cmdline_add_template(out, words.items[i]);
 	strv_free(&words);
 	return result;
 }
@@ -325,7 +325,7 @@ static void prepend_env(struct assembly *a)
 	struct buf line = {0};
 	for (size_t i = 0; a->req->env && i < a->req->env->count; i++) {
 		char *word = xasprintf("--env=%s", a->req->env->items[i]);
-		cap_cmdline_add(&line, word);
+		cap_cmdline_add_template(&line, word);
 		free(word);
 	}
 	if (!line.len || !a->content->boot)

@@ -11,30 +11,47 @@ static bool needs_quotes(const char *word)
 	if (!*word)
 		return true;
 	for (; *word; word++)
-		if (isspace((unsigned char)*word) || strchr("'\"\\&", *word))
+		if (isspace((unsigned char)*word) || strchr("'\"\\&$", *word))
 			return true;
 	return false;
+}
+
+/* In double quotes; a "$" stays active only where the word is a template. */
+static void add_double_quoted(struct buf *line, const char *word, bool template)
+{
+	buf_putc(line, '"');
+	for (; *word; word++) {
+		if (*word == '"' || *word == '\\' || (*word == '$' && !template))
+			buf_putc(line, '\\');
+		buf_putc(line, *word);
+	}
+	buf_putc(line, '"');
 }
 
 void cap_cmdline_add(struct buf *line, const char *word)
 {
 	if (line->len)
 		buf_putc(line, ' ');
-	if (!needs_quotes(word)) {
+	if (!needs_quotes(word))
 		buf_puts(line, word);
-		return;
-	}
-	if (!strchr(word, '\'') && !strstr(word, "${")) {
+	else if (!strchr(word, '\''))
 		buf_printf(line, "'%s'", word);
+	else
+		add_double_quoted(line, word, false);
+}
+
+void cap_cmdline_add_template(struct buf *line, const char *word)
+{
+	if (!strstr(word, "${")) {
+		cap_cmdline_add(line, word);
 		return;
 	}
-	buf_putc(line, '"');
-	for (; *word; word++) {
-		if (*word == '"' || *word == '\\')
-			buf_putc(line, '\\');
-		buf_putc(line, *word);
-	}
-	buf_putc(line, '"');
+	if (line->len)
+		buf_putc(line, ' ');
+	if (strpbrk(word, " \t\n\r'\"\\&"))
+		add_double_quoted(line, word, true);
+	else
+		buf_puts(line, word);
 }
 
 /* Reads one word from *at; returns false at an unclosed quote, naming it in *quote. */
@@ -49,7 +66,7 @@ static bool read_word(const char **at, struct buf *word, char *quote)
 				*quote = 0;
 			else
 				buf_putc(word, *s);
-		} else if (*s == '\\' && s[1] && (!*quote || strchr("\"\\", s[1]))) {
+		} else if (*s == '\\' && s[1] && (!*quote || strchr("\"\\$", s[1]))) {
 			buf_putc(word, *++s);
 		} else if (*s == *quote) {
 			*quote = 0;

@@ -9,8 +9,13 @@
 #include "cap.h"
 #include "util.h"
 
-/* Appends one word, with a space before it when line is not empty, quoted as far as needed. */
+/*
+ * Appends one word, with a space before it when line is not empty, quoted as far as needed for the
+ * guest to see exactly this word.
+ */
 void cap_cmdline_add(struct buf *line, const char *word);
+/* The same, but ${NAME} in the word stays to be replaced. */
+void cap_cmdline_add_template(struct buf *line, const char *word);
 /*
  * Splits a line into words. -EBADMSG with a message when a quote is not closed. `where` names the
  * line's origin in the message.

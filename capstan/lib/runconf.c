@@ -293,7 +293,7 @@ int cap_config_boot(struct cap *c, const char *where, const struct cap_config *c
 {
 	for (size_t i = 0; i < cfg->env.count; i++) {
 		char *word = xasprintf("--env=%s", cfg->env.items[i]);
-		cap_cmdline_add(out, word);
+		cap_cmdline_add_template(out, word);
 		free(word);
 	}
 	return cfg->runtime->boot(c, where, cfg, out);

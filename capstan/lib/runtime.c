@@ -18,7 +18,7 @@ static int missing(struct cap *c, const char *where, const struct cap_config *cf
 static void add_all(struct buf *out, const struct strv *words)
 {
 	for (size_t i = 0; i < words->count; i++)
-		cap_cmdline_add(out, words->items[i]);
+		cap_cmdline_add_template(out, words->items[i]);
 }
 
 static int native_boot(
@@ -42,9 +42,9 @@ static int script_boot(struct cap *c, const char *where, const struct cap_config
 {
 	if (!cfg->main)
 		return missing(c, where, cfg, "main");
-	cap_cmdline_add(out, tool);
+	cap_cmdline_add_template(out, tool);
 	add_all(out, &cfg->tool_args);
-	cap_cmdline_add(out, cfg->main);
+	cap_cmdline_add_template(out, cfg->main);
 	add_all(out, &cfg->args);
 	return 0;
 }
@@ -77,27 +77,27 @@ static int java_boot(
 {
 	if (!cfg->main)
 		return missing(c, where, cfg, "main");
-	cap_cmdline_add(out, "java");
+	cap_cmdline_add_template(out, "java");
 	if (cfg->xms) {
 		char *word = xasprintf("-Xms%s", cfg->xms);
-		cap_cmdline_add(out, word);
+		cap_cmdline_add_template(out, word);
 		free(word);
 	}
 	if (cfg->xmx) {
 		char *word = xasprintf("-Xmx%s", cfg->xmx);
-		cap_cmdline_add(out, word);
+		cap_cmdline_add_template(out, word);
 		free(word);
 	}
 	add_all(out, &cfg->tool_args);
 	if (cfg->classpath.count) {
 		char *path = strv_join(&cfg->classpath, ":");
-		cap_cmdline_add(out, "-cp");
-		cap_cmdline_add(out, path);
+		cap_cmdline_add_template(out, "-cp");
+		cap_cmdline_add_template(out, path);
 		free(path);
 	}
 	if (has_suffix(cfg->main, ".jar"))
-		cap_cmdline_add(out, "-jar");
-	cap_cmdline_add(out, cfg->main);
+		cap_cmdline_add_template(out, "-jar");
+	cap_cmdline_add_template(out, cfg->main);
 	add_all(out, &cfg->args);
 	return 0;
 }
