@@ -33,7 +33,6 @@ static void start_memory(void)
 	page_free(a, 2);
 	page_free(b, 2);
 	kernel_protect();
-	mm_init();
 }
 
 static void start_processor(void)
