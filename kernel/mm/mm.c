@@ -214,6 +214,8 @@ int mm_unmap_locked(struct mm *m, uint64_t start, uint64_t end, struct list *dea
 		struct vma *next = vma_next(v);
 		vma_remove(m, v);
 		pt_unmap(&g, v->start, v->end, false);
+		if (v->prot & PROT_EXEC)
+			rewrite_unmapped(m, v->start, v->end);
 		pages += vma_len(v) >> PAGE_SHIFT;
 		if (v->flags & MAP_LOCKED)
 			atomic_fetch_sub(&m->locked_pages, (int64_t)(vma_len(v) >> PAGE_SHIFT));
@@ -226,7 +228,6 @@ int mm_unmap_locked(struct mm *m, uint64_t start, uint64_t end, struct list *dea
 	pt_gather_finish(&g);
 	atomic_fetch_sub(&m->total_pages, (int64_t)pages);
 	vma_gap_freed(m, start, end);
-	rewrite_unmapped(m, start, end);
 	return 0;
 }
 

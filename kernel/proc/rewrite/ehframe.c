@@ -74,7 +74,9 @@ static bool parse_cie(const struct eh_reader *r, uint64_t cie, bool *lsda)
 		if (*a == 'L')
 			*lsda = true;
 		else if (*a == 'P')
-			p += encoded_size(enc) && (size_t)(end - p) >= encoded_size(enc) ? encoded_size(enc) : 64;
+			p += encoded_size(enc) && (size_t)(end - p) >= encoded_size(enc)
+				 ? encoded_size(enc)
+				 : 64;
 		else
 			return false;
 	}
@@ -97,8 +99,8 @@ static bool parse_fde(const struct eh_reader *r, uint64_t fde, struct eh_functio
 	return true;
 }
 
-bool eh_find_function(const struct eh_reader *r, uint64_t hdr, uint64_t size, uint64_t pc,
-    struct eh_function *out)
+bool eh_find_function(
+    const struct eh_reader *r, uint64_t hdr, uint64_t size, uint64_t pc, struct eh_function *out)
 {
 	uint8_t head[12];
 	uint32_t count;
@@ -113,7 +115,8 @@ bool eh_find_function(const struct eh_reader *r, uint64_t hdr, uint64_t size, ui
 	int64_t want = (int64_t)(pc - hdr);
 	if (want < INT32_MIN || want > INT32_MAX)
 		return false;
-	uint32_t low = 0, high = count; /* the last entry that starts at or before pc is in [low, high) */
+	uint32_t low = 0,
+		 high = count; /* the last entry that starts at or before pc is in [low, high) */
 	struct table_entry e;
 	while (high - low > 1) {
 		uint32_t mid = low + (high - low) / 2;

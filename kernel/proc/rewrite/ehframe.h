@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Function bounds from .eh_frame_hdr (Linux Standard Base, "Exception Frames"). Pure; distrusts what it reads. */
+/* Function bounds from .eh_frame_hdr (Linux Standard Base, "Exception Frames"). Pure; distrusts
+ * what it reads. */
 #pragma once
 
 #include "lib/util.h"
@@ -16,5 +17,5 @@ struct eh_function {
 };
 
 /* The function that holds pc, from the search table of size bytes at hdr. */
-bool eh_find_function(const struct eh_reader *r, uint64_t hdr, uint64_t size, uint64_t pc,
-    struct eh_function *out);
+bool eh_find_function(
+    const struct eh_reader *r, uint64_t hdr, uint64_t size, uint64_t pc, struct eh_function *out);

@@ -154,6 +154,21 @@ static void tail(struct decoder *d, char c)
 	}
 }
 
+/* c7 f8: xbegin, which continues at its target when it aborts; c6 f8: xabort. The rest of the group
+ * is invalid. */
+static void transaction(struct decoder *d, uint8_t op)
+{
+	if (d->modrm != 0xf8 || d->opsize || d->bad) {
+		d->bad = true;
+		return;
+	}
+	d->out->kind = INSN_STOP;
+	if (op == 0xc7) {
+		d->out->has_target = true;
+		d->out->target_offset = (int64_t)d->at + signed_at(d, d->at - 4, 4);
+	}
+}
+
 static void one_byte(struct decoder *d, uint8_t op)
 {
 	struct insn *o = d->out;
@@ -181,10 +196,8 @@ static void one_byte(struct decoder *d, uint8_t op)
 		o->kind = INSN_INDIRECT;
 	else if ((op == 0xff && reg == 7) || (op == 0xfe && reg > 1) || (op == 0x8f && reg))
 		d->bad = true;
-	else if (op == 0xc7 && reg) /* xbegin has a target; the rest is invalid */
-		d->bad = true;
-	else if (op == 0xc6 && reg)
-		d->bad = true;
+	else if ((op == 0xc7 || op == 0xc6) && reg)
+		transaction(d, op);
 }
 
 static void two_byte(struct decoder *d)
@@ -289,8 +302,10 @@ static uint8_t prefixes(struct decoder *d)
 				return b;
 			d->rex = b;
 			b = next_byte(d);
-			/* A prefix after REX makes the REX meaningless; compilers do not write that. */
-			if ((b & 0xf0) == 0x40 || b == 0x66 || b == 0x67 || b == 0xf2 || b == 0xf3 || b == 0xf0)
+			/* A prefix after REX makes the REX meaningless; compilers do not write
+			 * that. */
+			if ((b & 0xf0) == 0x40 || b == 0x66 || b == 0x67 || b == 0xf2 ||
+			    b == 0xf3 || b == 0xf0)
 				d->bad = true;
 			return b;
 		}

@@ -13,12 +13,18 @@
 struct mm;
 
 /* A SYSCALL trapped whose next instruction is at rip_after: rewrites the site if that is safe.
- * Called on the slow path of a trapped call, interrupts on, before the call is carried out. Does
- * nothing for a known site. */
+ * Called on the slow path of a trapped call, interrupts on, before the call is carried out, with
+ * the trap's registers at the top of the kernel stack. Does nothing for a known site. */
 void rewrite_site(uint64_t rip_after);
 
-/* Address space hooks: mm/ calls them with m->lock held for writing (fork, unmapped), or at the
- * very end. */
+/* fork(): the copy knows the same sites and trampolines. m->lock of `from` held. 0 or -ENOMEM. */
 int rewrite_fork(struct mm *to, struct mm *from);
+/* Executable memory went away: its sites are forgotten. m->lock held for writing. */
 void rewrite_unmapped(struct mm *m, uint64_t start, uint64_t end);
+/* The address space goes. */
 void rewrite_free(struct mm *m);
+
+struct rewrite_stats {
+	_Atomic uint64_t sites, rewritten, refused; /* considered since boot */
+};
+extern struct rewrite_stats rewrite_stats;

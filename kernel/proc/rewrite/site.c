@@ -8,7 +8,8 @@
 #define JUMP_SIZE 5
 #define MAX_BACK 16 /* instructions remembered before the site */
 
-/* musl's cancellation point compares the program counter with labels around it; it must keep trapping. */
+/* musl's cancellation point compares the program counter with labels around it; it must keep
+ * trapping. */
 static const uint8_t musl_cancel_point[] = {0x4c, 0x89, 0x5c, 0x24, 0x08, 0x0f, 0x05, 0xc3};
 
 static bool movable(const struct insn *i)
@@ -89,8 +90,8 @@ static const char *scan(const uint8_t *code, size_t n, uint64_t start, uint64_t 
 	return NULL;
 }
 
-const char *site_plan(const uint8_t *code, size_t n, uint64_t start, uint64_t site, bool landing_pads,
-    struct site_plan *out)
+const char *site_plan(const uint8_t *code, size_t n, uint64_t start, uint64_t site,
+    bool landing_pads, struct site_plan *out)
 {
 	struct sweep s;
 	memset(out, 0, sizeof *out);
@@ -117,8 +118,8 @@ bool site_reaches(const uint8_t *code, size_t n, uint64_t start, uint64_t low, u
 	return scan(code, n, start, low, high, NULL) != NULL;
 }
 
-const char *site_plan_blind(const uint8_t *before, size_t n, uint64_t site, uint64_t rax,
-    struct site_plan *out)
+const char *site_plan_blind(
+    const uint8_t *before, size_t n, uint64_t site, uint64_t rax, struct site_plan *out)
 {
 	uint32_t imm;
 	unsigned agree = 0;
@@ -128,8 +129,8 @@ const char *site_plan_blind(const uint8_t *before, size_t n, uint64_t site, uint
 	memcpy(&imm, before + n - 4, 4);
 	if (imm != rax)
 		return "the number before it is not the one called";
-	/* Decoding falls into step after a few instructions wherever it starts. Every start that arrives at the site
-	 * must do so over the mov. */
+	/* Decoding falls into step after a few instructions wherever it starts. Every start that
+	 * arrives at the site must do so over the mov. */
 	for (size_t from = 0; from + JUMP_SIZE < n; from++) {
 		struct insn i;
 		size_t at = from, last = from;

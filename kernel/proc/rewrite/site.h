@@ -2,10 +2,11 @@
 /*
  * Deciding whether and how the SYSCALL at one address can be reached by a jump instead. Pure.
  *
- * A plan displaces whole instructions before the SYSCALL, at least five bytes of them. One displaced
- * instruction of five bytes or more has no boundary inside, so nothing can jump into the middle. With several,
- * nothing known may continue at an inner boundary: no branch of the function or of the parts it jumps out to,
- * no indirect jump in the function at all, no endbr64, no landing pad.
+ * A plan displaces whole instructions before the SYSCALL, at least five bytes of them. One
+ * displaced instruction of five bytes or more has no boundary inside, so nothing can jump into the
+ * middle. With several, nothing known may continue at an inner boundary: no branch of the function
+ * or of the parts it jumps out to, no indirect jump in the function at all, no endbr64, no landing
+ * pad.
  */
 #pragma once
 
@@ -20,22 +21,26 @@ struct site_plan {
 	uint64_t start;	    /* where the jump goes */
 	unsigned displaced; /* bytes from start to the SYSCALL */
 	unsigned instructions;
-	/* Several instructions: the direct jumps that leave the function; their targets' functions must be checked
-	 * with site_reaches() as well. */
+	/* Several instructions: the direct jumps that leave the function; their targets' functions
+	 * must be checked with site_reaches() as well. */
 	uint64_t exits[SITE_MAX_EXITS];
 	unsigned nexits;
 };
 
-/* Plans for the SYSCALL at site in a function whose n bytes at address start are given. NULL, or why not. */
-const char *site_plan(const uint8_t *code, size_t n, uint64_t start, uint64_t site, bool landing_pads,
-    struct site_plan *out);
-/* Plans without knowing function bounds: `before` holds the n bytes before the SYSCALL at site, and rax was
- * observed at it. Accepts only mov $nr,%eax whose number is the observed one. NULL, or why not. */
-const char *site_plan_blind(const uint8_t *before, size_t n, uint64_t site, uint64_t rax,
-    struct site_plan *out);
-/* Whether a direct branch of this code goes to an address in (low, high). Unreadable code counts as yes. */
+/* Plans for the SYSCALL at site in a function whose n bytes at address start are given. NULL, or
+ * why not. */
+const char *site_plan(const uint8_t *code, size_t n, uint64_t start, uint64_t site,
+    bool landing_pads, struct site_plan *out);
+/* Plans without knowing function bounds: `before` holds the n bytes before the SYSCALL at site, and
+ * rax was observed at it. Accepts only mov $nr,%eax whose number is the observed one. NULL, or why
+ * not. */
+const char *site_plan_blind(
+    const uint8_t *before, size_t n, uint64_t site, uint64_t rax, struct site_plan *out);
+/* Whether a direct branch of this code goes to an address in (low, high). Unreadable code counts as
+ * yes. */
 bool site_reaches(const uint8_t *code, size_t n, uint64_t start, uint64_t low, uint64_t high);
-/* Writes the trampoline for address at: displaced instructions, lea after(%rip),%rcx, jmp *slot(%rip). Returns its
- * length, or 0 if something is out of reach or does not fit max. displaced: the plan's bytes. */
+/* Writes the trampoline for address at: displaced instructions, lea after(%rip),%rcx, jmp
+ * *slot(%rip). Returns its length, or 0 if something is out of reach or does not fit max.
+ * displaced: the plan's bytes. */
 size_t site_emit(const struct site_plan *plan, const uint8_t *displaced, uint64_t at, uint64_t slot,
     uint8_t *buf, size_t max);
