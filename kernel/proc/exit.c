@@ -4,6 +4,7 @@
 
 #include "arch/x86/percpu.h"
 #include "core/trace.h"
+#include "mm/kmalloc.h"
 #include "mm/uaccess.h"
 #include "proc/futex.h"
 #include "proc/lifecycle.h"
@@ -66,6 +67,7 @@ static void release_resources(struct program *p)
 		dentry_put(cwd);
 	if (root)
 		dentry_put(root);
+	atomic_store(&p->peak_rss_pages, atomic_load(&mm->peak_rss));
 	mm_get(&kernel_mm);
 	mm_activate(&kernel_mm);
 	mm_put(mm);
@@ -173,6 +175,8 @@ void thread_leave(int code)
 		announce_end(p);
 	}
 	signal_thread_free(t);
+	kfree(t->syscall_state);
+	t->syscall_state = NULL;
 	t->program = NULL;
 	program_put(p);
 	thread_exit();

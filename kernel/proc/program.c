@@ -133,6 +133,7 @@ struct program *program_create(void)
 	p->ppid = 1;
 	p->umask = 022;
 	p->dumpable = true;
+	p->timer_slack = 50000;
 	p->cred.cap_permitted = p->cred.cap_effective = p->cred.cap_bounding = CAP_ALL;
 	default_limits(p->limits);
 	p->root = path_lookup(AT_FDCWD, "/", WALK_KERNEL);
@@ -177,6 +178,7 @@ struct program *program_copy(struct program *from)
 	p->sid = from->sid;
 	p->umask = from->umask;
 	p->dumpable = from->dumpable;
+	p->timer_slack = from->timer_slack;
 	p->personality = from->personality;
 	p->oom_score_adj = from->oom_score_adj;
 	p->thp_disable = from->thp_disable;

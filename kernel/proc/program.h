@@ -57,6 +57,8 @@ struct program {
 	bool dead;		    /* last thread gone */
 	bool reaped;		    /* its parent has seen the end */
 	bool subreaper;
+	bool executed;	   /* execve since fork */
+	bool session_made; /* setsid() was called */
 	bool forked;				/* made by a program, not by the kernel */
 	int exit_signal;			/* what its parent gets at the end, 0 nothing */
 	struct completion *vfork;		/* of a parent that waits for execve or exit */
@@ -69,10 +71,12 @@ struct program {
 	bool dumpable;
 	int64_t start_time;
 	_Atomic int64_t dead_user_ns, dead_kernel_ns; /* of threads that ended */
+	_Atomic int64_t peak_rss_pages; /* of the last address space, when it is gone */
 	_Atomic uint64_t minor_faults, major_faults, read_bytes, write_bytes;
 	struct list sysv_shm, sysv_sem_undo;
 	void *membarrier_state;
 	unsigned personality;
+	uint64_t timer_slack; /* ns */
 	struct list link; /* all programs */
 	uint32_t oom_score_adj;
 	uint64_t thp_disable;

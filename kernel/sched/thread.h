@@ -73,6 +73,8 @@ struct thread {
 	uint32_t rseq_len, rseq_sig;
 	bool rseq_event; /* preempted or migrated: rseq_resume() has something to do */
 	struct futex_waiter *pi_blocked_on;
+	bool pi_boosted; /* policy and priority are another thread's; its own: */
+	int base_policy, base_priority;
 	void *syscall_state; /* restart block of restartable sleeps */
 	long syscall_nr;     /* the call it is in, -1 outside: for reports */
 	atomic_int refs;
