@@ -72,6 +72,13 @@ bool virtq_packed_publish(struct virtq *q)
 	return (uint16_t)(new - event - 1) < batch;
 }
 
+/* Whether the descriptor at a place is used, in the lap that `wrap` tells. */
+static bool is_used(struct virtq *q, unsigned at, bool wrap)
+{
+	uint16_t flags = __atomic_load_n(flags_of(q, at), __ATOMIC_SEQ_CST);
+	return !(flags & PACKED_AVAIL) == !(flags & PACKED_USED) && !(flags & PACKED_USED) != wrap;
+}
+
 void *virtq_packed_take(struct virtq *q, uint32_t *written)
 {
 	struct vring_desc *d = &q->desc[q->next_used];
@@ -101,16 +108,20 @@ void virtq_packed_disable(struct virtq *q)
 	__atomic_store_n(&q->driver_event->flags, EVENT_DISABLE, __ATOMIC_RELAXED);
 }
 
-bool virtq_packed_enable(struct virtq *q)
+bool virtq_packed_enable(struct virtq *q, uint16_t ahead)
 {
 	uint16_t mode = EVENT_ENABLE;
 	if (q->event_idx) {
-		uint16_t at = q->next_used | (q->used_wrap ? EVENT_WRAP : 0);
+		uint16_t at = q->next_used + ahead;
+		bool wrap = q->used_wrap;
+		if (at >= q->size) {
+			at -= q->size;
+			wrap = !wrap;
+		}
+		at |= wrap ? EVENT_WRAP : 0;
 		__atomic_store_n(&q->driver_event->off_wrap, at, __ATOMIC_RELAXED);
 		mode = EVENT_AT;
 	}
 	__atomic_store_n(&q->driver_event->flags, mode, __ATOMIC_SEQ_CST);
-	uint16_t flags = __atomic_load_n(flags_of(q, q->next_used), __ATOMIC_SEQ_CST);
-	return !(flags & PACKED_AVAIL) == !(flags & PACKED_USED) &&
-	       !(flags & PACKED_USED) != q->used_wrap;
+	return is_used(q, q->next_used, q->used_wrap);
 }

@@ -18,6 +18,7 @@ static const struct virtio_driver *const drivers[] = {
     &virtio_blk_driver,
     &virtio_rng_driver,
     &virtio_console_driver,
+    &virtio_net_driver,
 };
 
 static void add_status(struct virtio_device *d, uint8_t bits)

@@ -104,4 +104,5 @@ extern struct list virtio_devices;
 void virtio_pci_init(void);
 void virtio_mmio_init(void);
 
-extern const struct virtio_driver virtio_blk_driver, virtio_rng_driver, virtio_console_driver;
+extern const struct virtio_driver virtio_blk_driver, virtio_rng_driver, virtio_console_driver,
+    virtio_net_driver;

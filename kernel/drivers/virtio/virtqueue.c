@@ -265,17 +265,33 @@ void virtq_disable(struct virtq *q)
 		__atomic_store_n(&q->avail[0], AVAIL_NO_INTERRUPT, __ATOMIC_RELAXED);
 }
 
-bool virtq_enable(struct virtq *q)
+/* `ahead`: completions (packed: descriptors) from here to the one that interrupts. */
+static bool enable(struct virtq *q, uint16_t ahead)
 {
 	if (q->broken)
 		return false;
 	if (q->packed)
-		return virtq_packed_enable(q);
-	if (q->event_idx)
-		__atomic_store_n(&q->avail[2 + q->size], q->last_used, __ATOMIC_SEQ_CST);
-	else
+		return virtq_packed_enable(q, ahead);
+	if (!q->event_idx) {
+		ahead = 0;
 		__atomic_store_n(&q->avail[0], 0, __ATOMIC_SEQ_CST);
-	return __atomic_load_n(&q->used[1], __ATOMIC_SEQ_CST) != q->last_used;
+	} else {
+		__atomic_store_n(
+		    &q->avail[2 + q->size], (uint16_t)(q->last_used + ahead), __ATOMIC_SEQ_CST);
+	}
+	uint16_t done = (uint16_t)(__atomic_load_n(&q->used[1], __ATOMIC_SEQ_CST) - q->last_used);
+	return done > ahead;
+}
+
+bool virtq_enable(struct virtq *q)
+{
+	return enable(q, 0);
+}
+
+bool virtq_enable_late(struct virtq *q)
+{
+	unsigned n = q->packed ? q->size - q->free : q->in_flight;
+	return enable(q, (uint16_t)(n * 3 / 4));
 }
 
 void *virtq_abandon(struct virtq *q)

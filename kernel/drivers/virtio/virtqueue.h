@@ -100,6 +100,9 @@ void virtq_disable(struct virtq *q);
 /* Asks for an interrupt at the next completion. Returns true if there are completions already, for
  * which no interrupt will come: take them and call again. */
 bool virtq_enable(struct virtq *q);
+/* The same, but the interrupt may come as late as when most of what is in flight is complete: for
+ * queues whose completions only free memory. */
+bool virtq_enable_late(struct virtq *q);
 /* Gives the tokens in flight back one by one after the device was reset or broke; NULL at the end.
  */
 void *virtq_abandon(struct virtq *q);
@@ -119,4 +122,4 @@ void virtq_packed_add(struct virtq *q, unsigned id, const struct virtq_buf *buf,
 bool virtq_packed_publish(struct virtq *q);
 void *virtq_packed_take(struct virtq *q, uint32_t *written);
 void virtq_packed_disable(struct virtq *q);
-bool virtq_packed_enable(struct virtq *q);
+bool virtq_packed_enable(struct virtq *q, uint16_t ahead);
