@@ -17,8 +17,6 @@ void special_init(void)
 	memdev_init();
 	console_tty_init();
 	unix_init();
-	uint8_t seed[64];
-	random_add(seed, hwrng_read(seed, sizeof seed));
 }
 
 static const struct {
@@ -29,13 +27,13 @@ static const struct {
     {"sysfs", "/sys", "", false},
     {"devtmpfs", "/dev", "mode=755", false},
     {"tmpfs", "/dev/shm", "mode=1777", true},
-    {"tmpfs", "/tmp", "mode=1777", false},
-    {"tmpfs", "/run", "mode=755", false},
 };
 
 int special_mount_all(void)
 {
 	int first_error = 0;
+	uint8_t seed[64];
+	random_add(seed, hwrng_read(seed, sizeof seed));
 	for (size_t i = 0; i < ARRAY_SIZE(boot_mounts); i++) {
 		const char *target = boot_mounts[i].target;
 		if (boot_mounts[i].make)

@@ -40,8 +40,8 @@ void procfs_init(void);
 void sysfs_init(void);
 /* Registers devfs, procfs, sysfs, devpts, mqueue and the devices null … tty. After vfs_init(). */
 void special_init(void);
-/* Boot: mounts /proc, /sys, /dev, /dev/pts, /dev/shm, /dev/mqueue and /tmp, /run as tmpfs where the
- * directories exist. 0 or the first -errno. */
+/* Boot, devices are up: mounts /proc, /sys, /dev and what belongs below where the directories
+ * exist. Stirs the host's random numbers into the pool. 0 or the first -errno. */
 int special_mount_all(void);
 
 /*
