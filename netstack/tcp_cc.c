@@ -92,6 +92,7 @@ static uint32_t cube_root(uint64_t x)
 static void cubic_reset(struct ns_tcp *c)
 {
 	memset(&c->cubic, 0, sizeof c->cubic);
+	c->cubic.round_end = c->snd_nxt;
 }
 
 /* W(t) = C (t - K)^3 + w_max; K is where the curve is back at w_max. In ms and bytes:

@@ -208,7 +208,7 @@ int ns_tcp_connect(struct ns_tcp *c)
 	c->ts_offset = tcp_ts_offset(c->ns, &c->flow);
 	c->snd_una = c->iss;
 	c->snd_nxt = c->snd_end = c->iss + 1;
-	c->snd_up = c->iss;
+	c->snd_up = c->snd_sml = c->rack.fack = c->rack.dsack_round = c->iss + 1;
 	c->rcv_wscale = tcp_pick_wscale(NS_MAX(c->rcvbuf, c->rcvbuf_locked ? 0 : c->rcvbuf_max));
 	tcp_sync_mss(c);
 	c->rcv_mss = c->mss;

@@ -392,7 +392,7 @@ static bool establish(struct ns_instance *ns, struct ns_synreq *r, const struct 
 	c->max_window = NS_MAX(c->snd_wnd, r->peer_wnd);
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
-	c->rack.fack = c->snd_una;
+	c->rack.fack = c->rack.dsack_round = c->snd_una;
 	if (!r->tries && r->created) {
 		tcp_rtt_sample(c, NS_MAX(now - r->created, 1));
 		c->rack.min_rtt_ns = c->srtt_ns;
