@@ -49,7 +49,7 @@ void trace_init(void);
 	do {                                                                              \
 		__label__ hit_;                                                           \
 		static struct tracepoint tp_                                              \
-		    __attribute__((section(".tracepoints"), used)) = {#tname, fmt, 0, 0}; \
+		    __attribute__((section(".tracepoints"), used, aligned(8))) = {#tname, fmt, 0, 0}; \
 		asm goto("1: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                            \
 			 ".pushsection .trace_sites,\"aw\"\n"                             \
 			 ".quad 1b, %l[hit_], %c0\n"                                      \
