@@ -20,6 +20,8 @@
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
 #include "mm/pagecache.h"
+#include "net/inet/config.h"
+#include "net/inet/inet.h"
 #include "proc/program.h"
 #include "sys/strace.h"
 
@@ -66,6 +68,7 @@ static void start_subsystems(void)
 	for (unsigned i = 0; i < cmdline.devices.n; i++)
 		if (virtio_mmio_add(cmdline.devices.v[i]))
 			pr_warn("ignoring virtio_mmio.device=%s", cmdline.devices.v[i]);
+	inet_init();
 	drivers_init();
 }
 
@@ -212,6 +215,7 @@ static NORETURN void run_commands(void)
 	}
 	host_report("ready");
 	int code = program_wait(last);
+	net_shutdown();
 	sys_sync();
 	finish_with(code);
 }
@@ -241,5 +245,7 @@ void start_system(void)
 	start_subsystems();
 	mount_root();
 	add_stored_command();
+	if (net_configure(cmdline.ip))
+		finish(EX_USAGE);
 	run_commands();
 }

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The receive path: from a device's batch (or the loopback) to channels and the slow path. */
+#include "arch/x86/cpu.h"
+#include "arch/x86/percpu.h"
+#include "core/trace.h"
+#include "net/inet/inet.h"
+#include "net/inet/time_wait.h"
+
+/* A TCP packet with bytes or flags that the application may wait for, as opposed to a bare
+ * acknowledgement. */
+static bool carries_data(const struct ns_pkt *p)
+{
+	const uint8_t *l4 = p->head + p->l4_off;
+	uint32_t end = (uint32_t)(p->data - p->head) + p->tot_len;
+
+	return end > p->payload_off || (l4[13] & 0x07); /* FIN SYN RST */
+}
+
+/* Finds the connection and hands over. False: nobody's packet. */
+static bool deliver(const struct ns_flow *flow, struct ns_pkt *pkt)
+{
+	rcu_read_lock();
+	struct flow_entry *e = flows_find(flow);
+	if (!e) {
+		rcu_read_unlock();
+		return false;
+	}
+	if (e->time_wait) {
+		time_wait_input(e, pkt);
+		rcu_read_unlock();
+		return true;
+	}
+	struct conn *c = conn_get_unless_gone(container_of(e, struct conn, entry));
+	rcu_read_unlock();
+	if (!c)
+		return false;
+	bool data = carries_data(pkt);
+	if (conn_push(c, pkt))
+		conn_kick(c, data);
+	else if (data)
+		conn_kick(c, true); /* an earlier bare acknowledgement may have told nobody */
+	conn_put(c);
+	return true;
+}
+
+static void dispatch(struct ns_pkt *pkt, struct ns_flow *flow, enum ns_class cls)
+{
+	if (cls == NS_CLASS_DROP) {
+		TRACE(net_packet_drop, "len=%u", pkt->tot_len);
+		ns_pkt_put(pkt);
+		return;
+	}
+	if (cls == NS_CLASS_TCP && deliver(flow, pkt))
+		return;
+	inet_lock();
+	ns_input_slow(inet.ns, pkt, flow, cls);
+	inet_unlock();
+}
+
+void receive_packet(struct ns_pkt *pkt)
+{
+	struct ns_flow flow;
+	enum ns_class cls = ns_classify(pkt, &flow);
+
+	dispatch(pkt, &flow, cls);
+}
+
+static void deliver_coalesced(struct ns_pkt *p, const struct ns_flow *flow)
+{
+	while (p) {
+		struct ns_pkt *next = p->next;
+		struct ns_flow copy = *flow;
+		p->next = NULL;
+		dispatch(p, &copy, NS_CLASS_TCP);
+		p = next;
+	}
+}
+
+void receive_frames(struct net_device *d, unsigned queue, struct ns_pktq *batch)
+{
+	uint32_t ifindex = (uint32_t)(uintptr_t)d->user;
+	struct ns_gro gro = {.count = 0};
+	struct ns_flow flow;
+	struct ns_pkt *p;
+
+	(void)queue;
+	while ((p = ns_pktq_pop(batch))) {
+		p->ifindex = ifindex;
+		TRACE(net_packet_in, "len=%u if=%u", p->tot_len, ifindex);
+		enum ns_class cls = ns_classify(p, &flow);
+		if (cls == NS_CLASS_TCP)
+			deliver_coalesced(ns_gro_receive(&gro, p, &flow), &flow);
+		else
+			dispatch(p, &flow, cls);
+	}
+	while ((p = ns_gro_flush(&gro, &flow)))
+		deliver_coalesced(p, &flow);
+	receive_loopback();
+}
+
+/* --- loopback: a queue on each CPU; who sent empties it as soon as it holds no lock --- */
+
+struct backlog {
+	struct ns_pktq queue;
+	bool running, ready;
+	struct work work;
+} __attribute__((aligned(CACHE_LINE)));
+static struct backlog backlogs[MAX_CPUS];
+
+static void backlog_work(struct work *w)
+{
+	(void)w;
+	receive_loopback();
+}
+
+static struct backlog *own_backlog(void)
+{
+	struct backlog *b = &backlogs[this_cpu()->id];
+
+	if (unlikely(!b->ready)) {
+		ns_pktq_init(&b->queue);
+		work_init(&b->work, backlog_work);
+		b->ready = true;
+	}
+	return b;
+}
+
+void loopback_push(struct ns_pkt *pkt)
+{
+	struct backlog *b = own_backlog();
+
+	ns_pktq_push(&b->queue, pkt);
+	if (b->queue.count == 1)
+		work_queue(&b->work); /* in case the sender's context does not come to it */
+}
+
+void receive_loopback(void)
+{
+	struct backlog *b = own_backlog();
+	struct ns_pkt *p;
+
+	if (!b->queue.head || b->running)
+		return;
+	b->running = true;
+	while ((p = ns_pktq_pop(&b->queue))) {
+		receive_packet(p); /* may sleep: this thread may go on on another CPU */
+	}
+	b->running = false;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The private part of a stream socket. */
+#pragma once
+
+#include "net/inet/inet.h"
+
+struct tcp_listener {
+	struct ns_tcp_listener l; /* inet.lock */
+	struct mutex lock;	  /* what follows */
+	struct list queue;	  /* connections nobody accepted yet */
+	unsigned queued, limit;
+	struct waitq wait;
+	struct poll_head poll;
+	bool closed;
+};
+
+struct tcp_socket {
+	struct conn *c;
+	struct tcp_listener *listener; /* after listen() */
+	bool v6only, fixed_rcvbuf, fixed_sndbuf;
+	uint32_t defer_accept, bound_if;
+	int max_segment;
+};
+
+extern const struct socket_ops tcp_socket_ops;
+void tcp_prepare_bind(struct socket *s, struct ns_bind *b);
+/* Options of a listening socket that accepted ones start with. */
+void tcp_inherit(const struct ns_tcp *from, struct ns_tcp *to);
+int tcp_set_option(struct socket *s, int level, int name, const void *value, unsigned len);
+int tcp_get_option(struct socket *s, int level, int name, void *value, unsigned *len);
+long tcp_ioctl(struct socket *s, unsigned cmd, unsigned long arg);
