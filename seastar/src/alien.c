@@ -29,6 +29,19 @@ bool ss_alien_poll(struct ss_reactor *re)
 	return true;
 }
 
+/* The shard ends: calls that came too late are not made. */
+void ss_alien_drop(struct ss_reactor *re)
+{
+	struct ss_alien_call *c = atomic_exchange(&re->aliens, NULL);
+
+	while (c) {
+		struct ss_alien_call *next = c->next;
+
+		free(c);
+		c = next;
+	}
+}
+
 int ss_alien_run_on(unsigned shard, void (*fn)(void *), void *arg)
 {
 	struct ss_alien_call *c;

@@ -6,10 +6,15 @@
  */
 #include "reactor.h"
 
+#include "pool.h"
+
+#include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEFAULT_RESERVE (UINT64_C(512) << 20)
@@ -251,13 +256,26 @@ static const char *choose_memory(struct ss_runtime *rt)
 static const char *choose_backend(struct ss_runtime *rt)
 {
 	static const struct ss_backend *const all[] = {
+#ifdef SS_HAVE_LIBURING
+	    &ss_backend_uring,
+#endif
+	    &ss_backend_aio,
 	    &ss_backend_epoll,
 	};
 	const char *name = ss_config_string(rt->config, "reactor-backend");
 
-	rt->backend = &ss_backend_epoll;
-	if (strcmp(name, "auto") == 0)
+	if (strcmp(name, "auto") == 0) {
+		aio_context_t ctx = 0;
+
+		/* Sockets are served alike by both; disk requests need a thread each without aio.
+		 */
+		rt->backend = &ss_backend_epoll;
+		if (syscall(SYS_io_setup, 1, &ctx) == 0) {
+			syscall(SYS_io_destroy, ctx);
+			rt->backend = &ss_backend_aio;
+		}
 		return NULL;
+	}
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		if (strcmp(all[i]->name, name) == 0) {
 			rt->backend = all[i];
@@ -265,6 +283,30 @@ static const char *choose_backend(struct ss_runtime *rt)
 		}
 	}
 	return "unknown --reactor-backend";
+}
+
+static const char *read_properties(struct ss_runtime *rt)
+{
+	static __thread char message[400];
+	const char *name = ss_config_string(rt->config, "io-properties-file");
+	char text[4096], why[200];
+	ssize_t n;
+	int fd;
+
+	if (!name)
+		return NULL;
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	snprintf(why, sizeof(why), "%s", n < 0 ? strerror(errno) : "too long");
+	if (fd >= 0)
+		close(fd);
+	if (n >= 0 && n < (ssize_t)sizeof(text) &&
+	    !ss_io_properties_parse(text, (size_t)n, &rt->properties, why, sizeof(why))) {
+		rt->has_properties = true;
+		return NULL;
+	}
+	snprintf(message, sizeof(message), "io properties file %.100s: %s", name, why);
+	return message;
 }
 
 static const char *read_config(struct ss_runtime *rt, int *cpus)
@@ -290,6 +332,8 @@ static const char *read_config(struct ss_runtime *rt, int *cpus)
 	err = choose_cpus(rt, cpus);
 	if (!err)
 		err = choose_memory(rt);
+	if (!err)
+		err = read_properties(rt);
 	return err ? err : choose_backend(rt);
 }
 
@@ -339,6 +383,8 @@ static int shard_begin(struct ss_reactor *re)
 	if (!err) {
 		ss_cells_init(&re->shard);
 		err = ss_reactor_start(re);
+		if (!err && ss_rt->has_properties)
+			ss_io_set_properties(&ss_rt->properties);
 	}
 	if (err)
 		atomic_store(&ss_rt->start_error, err);
@@ -350,6 +396,7 @@ static void shard_end(struct ss_reactor *re)
 {
 	/* Nobody takes anything down while another shard may still send or free. */
 	pthread_barrier_wait(&ss_rt->barrier);
+	ss_io_fini(re);
 	ss_reactor_finish(re);
 	pthread_barrier_wait(&ss_rt->barrier);
 	ss_mem_fini(&re->shard);
@@ -394,6 +441,7 @@ static void run_shard0(struct ss_runtime *rt)
 		ss_reactor_loop(rt->reactor[0]);
 	}
 	ss_signals_stop();
+	ss_pool_stop();
 	shard_end(rt->reactor[0]);
 }
 

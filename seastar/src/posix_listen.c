@@ -147,6 +147,8 @@ static void posix_listener_close(ss_listener *base)
 	struct posix_listener *l = (struct posix_listener *)base;
 	ss_state *s = l->waiting;
 
+	/* A poll of io_uring may keep the file for a moment: refuse connections now. */
+	shutdown(l->fd.fd, SHUT_RDWR);
 	ss_unwatch(&l->fd);
 	close(l->fd.fd);
 	ss_free(l);

@@ -102,6 +102,7 @@ void ss_reactor_finish(struct ss_reactor *re)
 		}
 		close(re->wake.fd);
 	}
+	ss_alien_drop(re);
 	ss_fibers_fini(&re->shard);
 	ss_cells_fini(&re->shard);
 }

@@ -6,6 +6,7 @@
 #include "shard.h"
 
 #include <seastar/app.h>
+#include <seastar/file.h>
 
 #include <pthread.h>
 #include <time.h>
@@ -41,7 +42,7 @@ struct ss_io {
 	int64_t result;
 	void (*done)(struct ss_io *io);
 	uint64_t submitted; /* when it went to the device */
-	void *owner;
+	unsigned io_class;
 };
 
 enum { SS_IO_READ, SS_IO_WRITE, SS_IO_FSYNC };
@@ -84,6 +85,7 @@ struct ss_reactor {
 	struct ss_shard shard;
 	const struct ss_backend *backend;
 	void *backend_data;
+	void *aio; /* of the linux-aio back end */
 	struct ss_poller *pollers;
 	struct ss_links *links; /* rings to and from the other shards */
 	struct ss_fd wake;	/* eventfd */
@@ -116,6 +118,8 @@ struct ss_runtime {
 	pthread_barrier_t barrier;
 	_Atomic int start_error;
 	const char *start_error_what;
+	bool has_properties;
+	struct ss_io_properties properties;
 	bool poll_mode, pin, preempt_always, lock_memory;
 	uint64_t idle_poll_ns, quota_ns, blocked_ns;
 	uint64_t memory; /* of each shard */
@@ -158,6 +162,7 @@ bool ss_links_pending(struct ss_reactor *re);
 
 /* alien.c */
 bool ss_alien_poll(struct ss_reactor *re);
+void ss_alien_drop(struct ss_reactor *re);
 
 /* signal.c */
 int ss_signals_start(void);

@@ -9,6 +9,7 @@
 #include <seastar/abort.h>
 #include <seastar/app.h>
 #include <seastar/fiber.h>
+#include <seastar/file.h>
 #include <seastar/future.h>
 #include <seastar/log.h>
 #include <seastar/loop.h>

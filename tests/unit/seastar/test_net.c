@@ -318,6 +318,15 @@ static const struct ss_test tests[] = {
     {"listen_errors", listen_errors},
     {"addresses", addresses, .once = true},
     {"input_more", input_more},
+#ifdef SS_HAVE_LIBURING
+    {"tcp_echo_uring", tcp_echo, "-c1 --reactor-backend io_uring"},
+    {"unix_echo_uring", unix_echo, "-c1 --reactor-backend io_uring"},
+    {"backpressure_uring", backpressure, "-c1 --reactor-backend io_uring"},
+    {"closing_uring", closing, "-c1 --reactor-backend io_uring"},
+    {"conn_timeouts_uring", conn_timeouts, "-c1 --reactor-backend io_uring"},
+    {"datagrams_uring", datagrams, "-c1 --reactor-backend io_uring"},
+#endif
+    {"tcp_echo_epoll", tcp_echo, "-c1 --reactor-backend epoll"},
     {NULL},
 };
 
