@@ -177,7 +177,10 @@ void thread_leave(int code)
 	signal_thread_free(t);
 	kfree(t->syscall_state);
 	t->syscall_state = NULL;
+	/* Who sees t->program with programs_lock held may use it: the reference goes afterwards. */
+	mutex_lock(&programs_lock);
 	t->program = NULL;
+	mutex_unlock(&programs_lock);
 	program_put(p);
 	thread_exit();
 }

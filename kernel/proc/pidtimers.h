@@ -9,5 +9,6 @@ struct program;
 void program_timers_free(struct program *p);
 /* execve() deletes POSIX timers and keeps interval timers. */
 void program_timers_exec(struct program *p);
+void itimers_free(struct program *p);
 /* RLIMIT_CPU was set: SIGXCPU at the soft limit, SIGKILL at the hard one. */
 void cpu_limit_changed(struct program *p);

@@ -45,7 +45,9 @@ struct program {
 	struct program_signals signals;
 	struct credentials cred;
 	struct rlimit_pair limits[RLIM_COUNT];
+	struct mutex timer_lock; /* POSIX timers and interval timers */
 	struct list posix_timers;
+	int next_timer;
 	struct itimer_state *itimers;
 	char exe_path[256];
 	bool exiting;

@@ -282,7 +282,9 @@ static int send(struct program *p, struct thread *t, int sig, const struct ksigi
 	TRACE(signal_send, "sig %d pid %d tid %d", sig, p->pid, t ? t->tid : 0);
 	mutex_lock(&p->signals.lock);
 	bool resumed = job_control(p, sig);
-	if (!ignored(p, t, sig)) {
+	if (t && !t->signals) {
+		err = -ESRCH;
+	} else if (!ignored(p, t, sig)) {
 		err = enqueue(p, t ? &t->signals->pending : &p->signals.pending, sig, info);
 		if (!err)
 			announce(p, t, sig);
@@ -309,7 +311,7 @@ bool signal_send_prepared(struct program *p, struct thread *t, struct queued_sig
 	int sig = e->info.signo;
 	bool queued = false;
 	mutex_lock(&p->signals.lock);
-	if (!e->pending && !ignored(p, t, sig)) {
+	if (!e->pending && (!t || t->signals) && !ignored(p, t, sig)) {
 		struct signal_queue *q = t ? &t->signals->pending : &p->signals.pending;
 		e->owned = e->pending = queued = true;
 		list_append(&q->infos, &e->link);
@@ -425,13 +427,14 @@ void signal_thread_free(struct thread *t)
 	struct thread_signals *s = t->signals;
 	if (!s)
 		return;
-	if (t->program) {
+	if (t->program)
 		mutex_lock(&t->program->signals.lock);
+	if (t->program)
 		queue_flush(t->program, &s->pending, ~0ull);
-		mutex_unlock(&t->program->signals.lock);
-	}
-	/* Interrupt handlers of this CPU look at current->signals until the thread is gone. */
 	t->signals = NULL;
+	if (t->program)
+		mutex_unlock(&t->program->signals.lock);
+	/* Interrupt handlers and senders may still look at it. */
 	rcu_defer(&s->rcu, free_state);
 }
 
