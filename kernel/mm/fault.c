@@ -38,15 +38,25 @@ static bool private_area(const struct vma *v)
 	return !(v->flags & MAP_SHARED);
 }
 
+static void note_peak(struct mm *m)
+{
+	int64_t now = atomic_load_explicit(&m->rss_anon, memory_order_relaxed) +
+		      atomic_load_explicit(&m->rss_file, memory_order_relaxed);
+	if (now > atomic_load_explicit(&m->peak_rss, memory_order_relaxed))
+		atomic_store_explicit(&m->peak_rss, now, memory_order_relaxed);
+}
+
 static void count_anon(struct mm *m, int64_t n)
 {
 	atomic_fetch_add_explicit(&m->rss_anon, n, memory_order_relaxed);
+	note_peak(m);
 	atomic_fetch_add_explicit(&memstats.anon, n, memory_order_relaxed);
 }
 
 static void count_file(struct mm *m, int64_t n)
 {
 	atomic_fetch_add_explicit(&m->rss_file, n, memory_order_relaxed);
+	note_peak(m);
 	atomic_fetch_add_explicit(&memstats.mapped, n, memory_order_relaxed);
 }
 
@@ -166,16 +176,25 @@ static int break_cow(struct mm *m, struct vma *v, pte_t *e, uint64_t old, uint64
 	}
 	uint64_t page = ALIGN_DOWN(addr, PAGE_SIZE);
 	tlb_flush_range(m, page, page + PAGE_SIZE);
-	if (!p || (p->flags & PG_CACHE))
+	if (!p || (old & PTE_FILE))
 		count_anon(m, 1);
 	if (p) {
-		if (p->flags & PG_CACHE) {
+		if (old & PTE_FILE) {
 			atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
 			count_file(m, -1);
 		}
 		page_put(p);
 	}
 	return 0;
+}
+
+/* Takes file pages out of [start, end) again. */
+static void zap_range(struct mm *m, uint64_t start, uint64_t end)
+{
+	struct pt_gather g;
+	pt_gather_init(&g, m);
+	pt_unmap(&g, start, end, true);
+	pt_gather_finish(&g);
 }
 
 /* Maps cached neighbours of a file page read-only: no I/O, no allocation. Lock held. */
@@ -185,6 +204,7 @@ static void map_around(struct mm *m, struct vma *v, struct mapping *map, uint64_
 	uint64_t start = MAX(v->start, ALIGN_DOWN(addr, window));
 	uint64_t end = MIN(v->end, ALIGN_DOWN(addr, window) + window);
 	uint64_t size = map->inode ? atomic_load(&map->inode->size) : 0;
+	uint64_t zaps = atomic_load(&map->zaps);
 	int64_t filled = 0;
 	for (uint64_t a = start; a < end; a += PAGE_SIZE) {
 		uint64_t pgoff = v->pgoff + ((a - v->start) >> PAGE_SHIFT);
@@ -199,7 +219,7 @@ static void map_around(struct mm *m, struct vma *v, struct mapping *map, uint64_
 		if (!p)
 			continue;
 		atomic_fetch_add_explicit(&p->mapcount, 1, memory_order_relaxed);
-		if (fill(e, pte_make(page_phys(p), v->prot, false))) {
+		if (fill(e, pte_make(page_phys(p), v->prot, false) | PTE_FILE)) {
 			filled++;
 		} else {
 			atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
@@ -208,33 +228,21 @@ static void map_around(struct mm *m, struct vma *v, struct mapping *map, uint64_
 	}
 	if (filled)
 		count_file(m, filled);
+	if (atomic_load(&map->zaps) != zaps)
+		zap_range(m, start, end);
 }
 
-/* After an entry for a cache page was filled: was the page truncated away meanwhile? */
-static bool still_cached(const struct vma *v, struct page *p, uint64_t pgoff)
+/* Puts page p (one reference, taken over) at addr; v is valid and locked. zaps: the mapping's count
+ * of removals from before p was looked up. */
+static int install(
+    struct mm *m, struct vma *v, uint64_t addr, struct page *p, bool write, uint64_t zaps)
 {
-	if (!(p->flags & PG_CACHE) || v->ops != &file_vma_ops)
-		return true;
-	return __atomic_load_n(&p->mapping, __ATOMIC_ACQUIRE) != NULL &&
-	       pgoff < (atomic_load(&v->file->inode->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
-}
-
-static void zap_one(struct mm *m, uint64_t addr)
-{
-	struct pt_gather g;
-	pt_gather_init(&g, m);
-	pt_unmap(&g, addr, addr + PAGE_SIZE, true);
-	pt_gather_finish(&g);
-}
-
-/* Puts page p (one reference, taken over) at addr; v is valid and locked. */
-static int install(struct mm *m, struct vma *v, uint64_t addr, struct page *p, bool write)
-{
-	uint64_t pgoff = v->pgoff + ((addr - v->start) >> PAGE_SHIFT);
+	struct mapping *map = vma_cache(v);
 	bool shared = !private_area(v), counted = pte_page(page_phys(p)) != NULL;
 	pte_t *e = pt_entry(m, addr, PT_LEVEL_PAGE, true);
 	if (!e) {
-		page_put(p);
+		if (counted)
+			page_put(p);
 		return -ENOMEM;
 	}
 	if (write && !shared) { /* a private copy at once */
@@ -251,25 +259,26 @@ static int install(struct mm *m, struct vma *v, uint64_t addr, struct page *p, b
 			page_put(copy);
 		return 0;
 	}
-	bool cache = counted && (p->flags & PG_CACHE);
-	uint64_t entry = pte_make(page_phys(p), v->prot, write && shared), old = 0;
-	if (cache)
+	uint64_t entry = pte_make(page_phys(p), v->prot, write && shared) | PTE_FILE, old = 0;
+	if (counted)
 		atomic_fetch_add_explicit(&p->mapcount, 1, memory_order_relaxed);
 	if (atomic_compare_exchange_strong(e, &old, entry)) {
-		if (cache)
+		if (counted)
 			count_file(m, 1);
-		else if (counted)
-			count_anon(m, 1);
-		if (!still_cached(v, p, pgoff))
-			zap_one(m, addr);
+		/* Removed from the file, or written back, meanwhile: take it out and look again. */
+		if (map && atomic_load(&map->zaps) != zaps)
+			zap_range(m, addr & PAGE_MASK, (addr & PAGE_MASK) + PAGE_SIZE);
 		return 0;
 	}
-	if (cache)
+	if (counted)
 		atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
 	/* The same page, present for reading: it may be written now. */
 	if (write && (old & PTE_PHYS) == page_phys(p) &&
-	    atomic_compare_exchange_strong(e, &old, entry))
+	    atomic_compare_exchange_strong(e, &old, entry)) {
 		invlpg(addr);
+		if (map && atomic_load(&map->zaps) != zaps)
+			zap_range(m, addr & PAGE_MASK, (addr & PAGE_MASK) + PAGE_SIZE);
+	}
 	if (counted)
 		page_put(p);
 	return 0;
@@ -290,44 +299,29 @@ static struct vma *same_area(struct mm *m, uint64_t addr, const struct vma *copy
 /* The page of a file area, perhaps with I/O. Lock held on entry, released on return. */
 static int file_fault_slow(struct mm *m, struct vma *v, uint64_t addr, bool write)
 {
-	struct vma copy = *v;
+	struct vma copy = *v, *now = v;
+	struct mapping *map = vma_cache(v);
 	uint64_t pgoff = v->pgoff + ((addr - v->start) >> PAGE_SHIFT);
 	bool dirty = write && !private_area(v), has_file = v->file != NULL;
 	if (has_file) {
 		file_get(copy.file);
 		rw_read_unlock(&m->lock);
 	}
-	struct page *p = v->ops == NULL ? err_ptr(-EFAULT) : copy.ops->fault(&copy, pgoff, write);
+	uint64_t zaps = map ? atomic_load(&map->zaps) : 0;
+	struct page *p = copy.ops->fault(&copy, pgoff, dirty);
 	int err = is_err(p) ? (int)ptr_err(p) : 0;
 	bool counted = !err && pte_page(page_phys(p));
-	if (!err && dirty && copy.ops->make_writable) {
+	if (!err && dirty && copy.ops->make_writable)
 		err = copy.ops->make_writable(&copy, p);
-		if (err && counted)
-			page_put(p);
-	}
-	if (has_file)
+	if (has_file) {
 		rw_read_lock(&m->lock);
-	if (!err) {
-		struct vma *now = same_area(m, addr, &copy);
-		if (now) {
-			if (counted)
-				page_get(p); /* for the look back below */
-			err = install(m, now, addr, p, write);
-		}
-		if (counted && (!now || err))
-			page_put(p); /* install() took over one of two, or there was but one */
-		rw_read_unlock(&m->lock);
-		if (now && !err && counted) {
-			/* Write-back may have cleaned the page before the entry was there to be
-			 * write-protected: dirty it again, now that it is. */
-			if (dirty && copy.ops->make_writable && (p->flags & PG_CACHE) &&
-			    !(atomic_load(&p->flags) & PG_DIRTY))
-				err = copy.ops->make_writable(&copy, p);
-			page_put(p);
-		}
-	} else {
-		rw_read_unlock(&m->lock);
+		now = same_area(m, addr, &copy);
 	}
+	if (!err && now)
+		err = install(m, now, addr, p, write, zaps);
+	else if (counted)
+		page_put(p);
+	rw_read_unlock(&m->lock);
 	if (has_file)
 		file_put(copy.file);
 	return err;
@@ -356,8 +350,8 @@ bool page_present(struct mm *m, uint64_t addr, bool write)
 
 bool page_owned(uint64_t entry)
 {
-	struct page *p = pte_page(entry);
-	return p && !(p->flags & PG_CACHE) && atomic_load(&p->refs) == 1;
+	struct page *p = entry & PTE_FILE ? NULL : pte_page(entry);
+	return p && atomic_load(&p->refs) == 1;
 }
 
 int fault_in(struct mm *m, struct vma *v, uint64_t addr, bool write, bool override)

@@ -2,9 +2,9 @@
 /*
  * Memory-mapped files, and shared anonymous memory, which is a file without a name.
  *
- * Truncation against faults: truncation sets the new size, zaps the page tables, drops the pages. A
- * fault installs its entry first and then looks at the size and at page->mapping again
- * (mm/fault.c); whichever comes second sees the other.
+ * Removals against faults: whoever takes pages out of page tables (truncation, write-back, copying
+ * out of a layer below) increments mapping->zaps first. A fault reads the count before it looks the
+ * page up and after its entry is in place; if it changed, the entry goes out again (mm/fault.c).
  */
 #include "mm/filemap.h"
 
@@ -19,21 +19,14 @@
 static struct page *file_fault(struct vma *v, uint64_t pgoff, bool write)
 {
 	struct inode *i = v->file->inode;
-	(void)write;
 	if (pgoff >= (atomic_load(&i->size) + PAGE_SIZE - 1) >> PAGE_SHIFT)
 		return err_ptr(-EFAULT);
-	return mapping_get(&i->map, pgoff, FAULT_READAHEAD);
-}
-
-static int cache_make_writable(struct vma *v, struct page *p)
-{
-	(void)v;
-	return page_mark_dirty(p);
+	return write ? mapping_get_dirty(&i->map, pgoff)
+		     : mapping_get(&i->map, pgoff, FAULT_READAHEAD);
 }
 
 const struct vma_ops file_vma_ops = {
     .fault = file_fault,
-    .make_writable = cache_make_writable,
 };
 
 /* Shared anonymous memory: a mapping whose pages have no other home. */
@@ -67,13 +60,6 @@ static struct page *shared_fault(struct vma *v, uint64_t pgoff, bool write)
 	return pgoff < s->pages ? mapping_get(&s->map, pgoff, 0) : err_ptr(-EFAULT);
 }
 
-static int shared_make_writable(struct vma *v, struct page *p)
-{
-	(void)v;
-	(void)p;
-	return 0; /* never written back: nothing to note */
-}
-
 static const char *shared_name(struct vma *v)
 {
 	(void)v;
@@ -84,7 +70,6 @@ static const struct vma_ops shared_vma_ops = {
     .open = shared_open,
     .close = shared_close,
     .fault = shared_fault,
-    .make_writable = shared_make_writable,
     .name = shared_name,
 };
 

@@ -364,7 +364,8 @@ out:
 	return at;
 }
 
-/* Sets up *v for a file; 0 or -errno. */
+/* Sets up *v for a file, whose reference v->file owns; the file's own mmap operation may put
+ * another one there, or none (anonymous memory). 0 or -errno. */
 static int prepare_file(struct vma *v, struct file *f)
 {
 	if (f->mode & FMODE_PATH)
@@ -373,46 +374,53 @@ static int prepare_file(struct vma *v, struct file *f)
 		return -EACCES;
 	if ((v->flags & MAP_SHARED) && (v->prot & PROT_WRITE) && !(f->mode & FMODE_WRITE))
 		return -EACCES;
-	v->file = f;
-	if (f->ops && f->ops->mmap)
-		return f->ops->mmap(f, v);
-	uint32_t type = f->inode ? f->inode->mode & S_IFMT : 0;
-	if (type != S_IFREG && type != S_IFBLK)
-		return -ENODEV;
-	v->ops = &file_vma_ops;
+	if (f->ops && f->ops->mmap) {
+		int err = f->ops->mmap(f, v);
+		if (err)
+			return err;
+	} else {
+		uint32_t type = f->inode ? f->inode->mode & S_IFMT : 0;
+		if (type != S_IFREG && type != S_IFBLK)
+			return -ENODEV;
+	}
+	if (v->file && !v->ops)
+		v->ops = &file_vma_ops;
 	return 0;
 }
 
 long mm_map(struct mm *m, uint64_t addr, uint64_t len, unsigned prot, unsigned flags,
     struct file *file, uint64_t pgoff)
 {
+	uint64_t bytes = ALIGN_UP(len, PAGE_SIZE);
 	struct vma like = {.prot = prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
 	    .flags = flags & AREA_FLAGS,
 	    .pgoff = pgoff,
+	    .end = bytes,
 	    .mm = m};
 	int err = 0;
 	if (len == 0)
 		return -EINVAL;
 	if (file) {
-		if (pgoff + (ALIGN_UP(len, PAGE_SIZE) >> PAGE_SHIFT) < pgoff)
+		if (pgoff + (bytes >> PAGE_SHIFT) < pgoff)
 			return -EOVERFLOW;
+		file_get(file);
+		like.file = file;
 		err = prepare_file(&like, file);
 	} else if (flags & MAP_SHARED) {
 		like.pgoff = 0;
-		err = shared_anonymous_new(
-		    ALIGN_UP(len, PAGE_SIZE) >> PAGE_SHIFT, &like.ops, &like.private);
+		err = shared_anonymous_new(bytes >> PAGE_SHIFT, &like.ops, &like.private);
 	}
-	if (err)
-		return err;
-	/* The creation of a shared object counts as an area of its own until the real one exists.
-	 */
-	bool hold = !file && like.ops && like.ops->open;
+	/* A shared object without a name would go with its last area: this is one until the real
+	 * one exists. */
+	bool hold = !err && !file && like.ops && like.ops->open;
 	if (hold)
 		like.ops->open(&like);
 	struct vma held = like;
-	long at = mm_map_area(m, addr, len, flags, &like);
+	long at = err ? err : mm_map_area(m, addr, len, flags, &like);
 	if (hold)
 		held.ops->close(&held);
+	if (held.file)
+		file_put(held.file);
 	return at;
 }
 

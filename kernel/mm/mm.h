@@ -21,10 +21,11 @@ struct vma_ops {
 	void (*open)(struct vma *v);
 	void (*close)(struct vma *v);
 	/* Supplies the page for page offset `pgoff` of the object: referenced and up to date, or
-	 * err_ptr(). NULL ops or NULL fault: anonymous memory. Areas with a file: called without
-	 * mm->lock, with a copy of the area that holds a file reference, and may sleep for I/O.
-	 * Without a file: called with mm->lock held for reading, and must not touch application
-	 * memory. -ENOMEM kills, other errors are SIGBUS. */
+	 * err_ptr(); ready to be changed if write (a shared area is about to be written). NULL ops
+	 * or NULL fault: anonymous memory. Areas with a file: called without mm->lock, with a copy
+	 * of the area that holds a file reference, and may sleep for I/O. Without a file: called
+	 * with mm->lock held for reading, and must not touch application memory. -ENOMEM kills,
+	 * other errors are SIGBUS. */
 	struct page *(*fault)(struct vma *v, uint64_t pgoff, bool write);
 	/* A shared writable page is about to become writable in a page table (0, or -errno →
 	 * SIGBUS). */

@@ -56,9 +56,9 @@ struct page {
 
 enum alloc_flags {
 	PAGE_ZERO = 1,
-	PAGE_NOWAIT = 2,  /* fail rather than reclaim or sleep */
+	PAGE_NOWAIT = 2,   /* fail rather than reclaim or sleep */
 	PAGE_OPTIONAL = 8, /* fail rather than reclaim; may sleep for the allocator's lock */
-	PAGE_RESERVE = 4, /* may use the reserve: the reclaim path itself */
+	PAGE_RESERVE = 4,  /* may use the reserve: the reclaim path itself */
 };
 
 extern struct page *page_array; /* indexed by page frame number */

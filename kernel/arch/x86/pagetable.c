@@ -173,17 +173,16 @@ struct unmap_context {
 static void unmap_one(pte_t *e, uint64_t addr, unsigned level, void *ctx)
 {
 	struct unmap_context *u = ctx;
-	struct page *p = pte_page(atomic_load_explicit(e, memory_order_relaxed));
-	if (u->cache_only && (!p || !(p->flags & PG_CACHE)))
-		return;
-	uint64_t v = atomic_exchange(e, 0);
-	if (!v)
-		return;
+	uint64_t v = atomic_load_explicit(e, memory_order_relaxed);
+	do {
+		if (!v || (u->cache_only && !(v & PTE_FILE)))
+			return;
+	} while (!atomic_compare_exchange_weak(e, &v, 0));
 	gather_range(u->g, addr, level == PT_LEVEL_HUGE ? HUGE_SIZE : PAGE_SIZE);
-	p = pte_page(v);
+	struct page *p = pte_page(v);
 	if (!p)
 		return;
-	if (p->flags & PG_CACHE) {
+	if (v & PTE_FILE) {
 		atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
 		u->g->file++;
 	} else {
@@ -296,10 +295,11 @@ static void protect_one(pte_t *e, uint64_t addr, unsigned level, void *ctx)
 		if (!v)
 			return;
 		struct page *p = pte_page(v);
-		bool own = c->private && p && !(p->flags & PG_CACHE) &&
+		bool own = c->private && p && !(v & PTE_FILE) &&
 			   atomic_load_explicit(&p->refs, memory_order_relaxed) == 1;
 		bool shared_writable = !c->private && (v & PTE_W);
 		n = pte_make(v & PTE_PHYS, c->prot, own || shared_writable);
+		n |= v & PTE_FILE;
 		if (level == PT_LEVEL_HUGE)
 			n |= PTE_PS;
 	} while (!atomic_compare_exchange_weak(e, &v, n));
@@ -320,8 +320,8 @@ static void wrprotect_one(pte_t *e, uint64_t addr, unsigned level, void *ctx)
 	bool *lost = ctx;
 	(void)addr;
 	(void)level;
-	struct page *p = pte_page(atomic_load_explicit(e, memory_order_relaxed));
-	if (p && (p->flags & PG_CACHE) && (atomic_fetch_and(e, ~PTE_W) & PTE_W))
+	uint64_t v = atomic_load_explicit(e, memory_order_relaxed);
+	if ((v & PTE_FILE) && (atomic_fetch_and(e, ~PTE_W) & PTE_W))
 		*lost = true;
 }
 
@@ -357,7 +357,7 @@ static void copy_one(pte_t *e, uint64_t addr, unsigned level, void *ctx)
 	struct page *p = pte_page(v);
 	if (p) {
 		page_get(p);
-		if (p->flags & PG_CACHE) {
+		if (v & PTE_FILE) {
 			atomic_fetch_add_explicit(&p->mapcount, 1, memory_order_relaxed);
 			c->file++;
 		} else {

@@ -24,6 +24,9 @@ typedef _Atomic uint64_t pte_t;
 #define PTE_D 0x40ull
 #define PTE_PS 0x80ull
 #define PTE_NONE 0x200ull /* software: holds a page although nobody may access it */
+#define PTE_FILE                                                                                   \
+	0x400ull /* software: the page belongs to an object (file, shared memory), not to the area \
+		  */
 #define PTE_NX (1ull << 63)
 #define PTE_PHYS 0x000ffffffffff000ull
 
