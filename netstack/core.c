@@ -284,8 +284,13 @@ static bool for_us(struct ns_instance *ns, const struct ns_flow *f)
 {
 	if (ns_addr_is_local(ns, &f->local, 0))
 		return true;
-	if (ns_addr_is_multicast(&f->local))
+	if (ns_addr_is_multicast(&f->local)) {
+		/* Our own datagrams come back over the loopback for members on any interface. */
+		for (uint32_t i = 1; f->ifindex == NS_LOOPBACK_IF && i <= NS_MAX_IFS; i++)
+			if (ns_mcast_member(ns, i, &f->local))
+				return true;
 		return ns_mcast_member(ns, f->ifindex, &f->local);
+	}
 	if (ns_addr_is_v4(&f->local))
 		return ns_is_broadcast(ns, f->ifindex, &f->local);
 	/* A tentative address still receives neighbour discovery. */
