@@ -8,7 +8,7 @@ tmp=$out.tmp
 mkdir -p "$tmp"
 link() {
 	ld -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments --gc-sections \
-		--build-id=none --unresolved-symbols=ignore-all -T "$script" -o "$2" --whole-archive "$lib" --no-whole-archive "$1"
+		--build-id=none -T "$script" -o "$2" --whole-archive "$lib" --no-whole-archive "$1"
 }
 # symbols.o: count, then sorted (address, name offset) pairs, then names.
 table() {
