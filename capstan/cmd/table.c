@@ -60,6 +60,15 @@ static const struct cmd_opt run_opts[] = {
     END,
 };
 
+static const struct cmd_opt hub_opts[] = {
+    {"port, p", "value", "port to listen on (0: any)", "8480"},
+    {"address, a", "value", "address to listen on", "127.0.0.1"},
+    {"token", "value", "token for uploads (default: made once and kept in DIRECTORY/.hub/token)"},
+    {"tls-cert", "file", "certificate for HTTPS (PEM)", NULL, 0, KIND_FILE},
+    {"tls-key", "file", "its key (PEM)", NULL, 0, KIND_FILE},
+    END,
+};
+
 static const struct cmd_opt stop_opts[] = {{"force, f", NULL, "do not wait for the guest"}, END};
 static const struct cmd_opt logs_opts[] = {
     {"follow, f", NULL, "go on until the instance ends"}, END};
@@ -111,6 +120,20 @@ static const struct cmd_opt compose_opts[] = {
     {"kernel", "file", "kernel to put into the image", NULL, 0, KIND_FILE},
     {"output, o", "file", "write the image to this file instead of the repository", NULL, 0,
 	KIND_FILE},
+    END,
+};
+
+static const struct cmd_opt made_opts[] = {
+    {"name, n", "value", "name of the new package (default: from the first argument)"},
+    {"title, t", "value", "title of the new package"},
+    {"author, a", "value", "author of the new package"},
+    {"version", "value", "version of the new package"},
+    {"run", "command", "boot command of the new package"},
+    {"file", "HOST:GUEST", "also put this file into the package", NULL, OPT_REPEAT, KIND_FILE},
+    {"dir", "HOST:GUEST", "also put this directory into the package", NULL, OPT_REPEAT, KIND_DIR},
+    REQUIRE,
+    {"output, o", "dir", "write NAME.mpm to this directory instead of importing it", NULL, 0,
+	KIND_DIR},
     END,
 };
 
@@ -168,11 +191,26 @@ const struct cmd_spec cmd_table[] = {
     {"package pull",
 	"pulls the package from remote repository and imports it into local package storage",
 	"[package-name]", 1, -1, cmd_package_pull},
+    {"package search",
+	"searches for packages in the remote repository (partial name matches are also supported)",
+	"[package-name]", 0, 1, cmd_package_search},
+    {"package push", "uploads a package file to the remote repository", "package-file...", 1, -1,
+	cmd_package_push, NULL,
+	"The hub checks the package before it shows it to anybody. Its token is taken from "
+	"hub_token "
+	"in config.yaml or from $CAPSTAN_HUB_TOKEN.",
+	0, KIND_FILE},
     {"package describe", "describes the package: commands, options, documentation", "package-name",
 	1, 1, cmd_package_describe, describe_opts, NULL, 0, KIND_PACKAGE},
     {"package import",
 	"builds the package at path, or takes a .mpm file, into the local repository", "[path]", 0,
 	1, cmd_package_import, NULL, NULL, 0, KIND_FILE},
+    {"package from-deb", "makes a package from Debian packages, installed or downloaded",
+	"debian-package...", 1, -1, cmd_package_from_deb, made_opts,
+	"The named packages come whole without their documentation, the libraries they need with "
+	"them. What is not installed is downloaded with apt-get and not installed."},
+    {"package from-host", "makes a package from programs of this host and what they need",
+	"program...", 1, -1, cmd_package_from_host, made_opts, NULL, 0, KIND_FILE},
     {"package remove", "removes a package from the local repository", "package-name", 1, 1,
 	cmd_package_remove, NULL, NULL, 0, KIND_PACKAGE},
 
@@ -213,6 +251,14 @@ const struct cmd_spec cmd_table[] = {
     {"import", "import an image file to the local repository", "image-name image-file", 2, 2,
 	cmd_import, import_opts, NULL, 0, KIND_FILE},
     {"rmi", "delete images", "image-name...", 1, -1, cmd_rmi, NULL, NULL, 0, KIND_IMAGE},
+
+    {"pull", "pull an image from the remote repository", "[NAMESPACE/]image-name...", 1, -1,
+	cmd_pull},
+    {"search", "search the remote repository for packages", "[package-name]", 0, 1,
+	cmd_package_search},
+    {"hub", "a repository of one's own"},
+    {"hub serve", "serve a directory as a repository that others pull from and push to",
+	"directory", 1, 1, cmd_hub_serve, hub_opts, NULL, 0, KIND_DIR},
 
     {"completion", "print shell completion for bash, zsh or fish", "shell", 1, 1,
 	cmd_do_completion},

@@ -79,6 +79,9 @@ static CURL *new_request(struct transfer *t, const char *url)
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_SPEED);
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	const char *authorities = getenv("SSL_CERT_FILE"); /* as for other programs on OpenSSL */
+	if (authorities && *authorities)
+		curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "capstan/" CAPSTAN_VERSION);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->error);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);

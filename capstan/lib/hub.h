@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Remote repositories: the bucket layout of the original tool (packages/NAME.{mpm,yaml} behind an
- * S3 ListObjects index) and Carrara's own signed index.json.
+ * Remote repositories. A Carrara hub has a signed index (hub_index.h), whose digests pin every
+ * file. The bucket of the original tool has packages/NAME.{mpm,yaml} behind an S3 ListObjects
+ * index; it is used when a URL has no signed index and never had one.
  */
 #ifndef CAPSTAN_HUB_H
 #define CAPSTAN_HUB_H
@@ -22,7 +23,18 @@ void cap_hub_entries_free(struct cap_hub_entry *list, size_t count);
 /* Uploads a package archive; needs the hub's token in the configuration. */
 int cap_hub_push(struct cap *c, const char *mpm);
 
-/* Downloads an image NAME into the local repository. */
+/* Downloads an image NAME into the local repository (bucket layout, NAME/NAME.qemu.gz). */
 int cap_hub_pull_image(struct cap *c, const char *name);
+
+/* Serving a directory as a hub. */
+struct cap_hub_server {
+	const char *dir;
+	const char *address;		/* to listen on, NULL: 127.0.0.1 */
+	uint16_t port;			/* 0: any free one */
+	const char *token;		/* for uploads; NULL: DIR/.hub/token, made when missing */
+	const char *tls_cert, *tls_key; /* PEM files, NULL for plain HTTP */
+};
+/* Serves until SIGINT or SIGTERM. */
+int cap_hub_serve(struct cap *c, const struct cap_hub_server *server);
 
 #endif

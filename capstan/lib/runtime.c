@@ -212,7 +212,7 @@ void cap_runtime_stub(const struct cap_runtime *rt, bool named, bool plain, stru
 		add_template(out, rt->template, 0, plain);
 		return;
 	}
-	buf_puts(out, "\nconfig_set:\n\n" + plain);
+	buf_puts(out, plain ? "config_set:\n" : "\nconfig_set:\n\n");
 	add_template(out,
 	    "#####\n### This is one configuration set (feel free to rename it). ###\n"
 	    "#####\n",
@@ -220,10 +220,10 @@ void cap_runtime_stub(const struct cap_runtime *rt, bool named, bool plain, stru
 	buf_puts(out, "  myconfig1:\n");
 	add_template(out, rt->template, 4, plain);
 	add_template(out, "# Add as many named configurations as you need\n", 2, plain);
+	buf_puts(out, plain ? "" : "\n");
 	add_template(out,
-	    "\n# OPTIONAL\n# What config_set should be used as default.\n"
-	    "# This value can be overwritten with --runconfig argument.\n" +
-		plain,
+	    "# OPTIONAL\n# What config_set should be used as default.\n"
+	    "# This value can be overwritten with --runconfig argument.\n",
 	    0, plain);
 	buf_puts(out, "config_set_default: myconfig1\n");
 }

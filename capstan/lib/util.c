@@ -477,7 +477,7 @@ int edit_distance(const char *a, const char *b)
 const char *nearest_word(const char *s, const char *const *words)
 {
 	const char *best = NULL;
-	int best_distance = cap_max((int)strlen(s) / 3, 1) + 1;
+	int length = strlen(s), best_distance = length < 4 ? 2 : length / 3 + 2;
 	for (; *words; words++) {
 		int d = edit_distance(s, *words);
 		if (d < best_distance) {

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* capstan package from-deb, from-host */
+#include "commands.h"
+
+#include "../lib/deb.h"
+
+static struct cap_made made_options(struct cmd *cmd)
+{
+	return (struct cap_made){
+	    .name = cmd_value(cmd, "name"),
+	    .title = cmd_value(cmd, "title"),
+	    .author = cmd_value(cmd, "author"),
+	    .version = cmd_value(cmd, "version"),
+	    .bootcmd = cmd_value(cmd, "run"),
+	    .files = cmd_list(cmd, "file"),
+	    .dirs = cmd_list(cmd, "dir"),
+	    .require = cmd_list(cmd, "require"),
+	    .output = cmd_value(cmd, "output"),
+	};
+}
+
+int cmd_package_from_deb(struct cmd *cmd)
+{
+	struct cap_made made = made_options(cmd);
+	return cap_package_from_deb(cmd->cap, &cmd->args, &made);
+}
+
+int cmd_package_from_host(struct cmd *cmd)
+{
+	struct cap_made made = made_options(cmd);
+	return cap_package_from_host(cmd->cap, &cmd->args, &made);
+}

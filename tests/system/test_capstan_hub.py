@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The hub and its client: publishing, pulling, and everything that can go wrong on the way."""
+import contextlib
+import gzip
+import hashlib
+import http.client
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import urllib.parse
+
+from capstan_env import BUILD, Capstan, capstan  # noqa: F401
+
+TOKEN = "secret-token"
+
+
+class Hub:
+    def __init__(self, capstan, *options):
+        self.dir = capstan.tmp / "hub"
+        self.process = subprocess.Popen(
+            [str(BUILD / "capstan" / "capstan"), "hub", "serve", str(self.dir), "--port", "0", "--token", TOKEN,
+             *options], env=capstan.env, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        self.url = re.search(r"at (https?://\S+)", line)[1]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        self.key = re.search(r"key: (\w+)", self.process.stdout.readline())[1]
+        self.env = {"CAPSTAN_REPO_URL": self.url, "CAPSTAN_HUB_TOKEN": TOKEN}
+
+    def request(self, method, path, body=None, headers=()):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        c.putrequest(method, path, skip_host=False)
+        for k, v in dict(headers).items():
+            c.putheader(k, v)
+        if body is not None:
+            c.putheader("Content-Length", str(len(body)))
+        c.endheaders(body)
+        r = c.getresponse()
+        return r.status, r.read(), dict(r.getheaders())
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def hub(capstan, *options):
+    h = Hub(capstan, *options)
+    try:
+        yield h
+    finally:
+        if h.process.poll() is None:
+            h.stop()
+
+
+def build(capstan, name, version, files=None, **kw):
+    d = capstan.package(name, files or {f"data-{name}": version * 10}, version=version,
+                        directory=capstan.tmp / "src" / f"{name}-{version}", **kw)
+    capstan("package", "build", cwd=d)
+    return d / f"{name}.mpm"
+
+
+def clean_root(capstan, name="other"):
+    return {"CAPSTAN_ROOT": str(capstan.tmp / name)}
+
+
+def test_publish_and_use_on_a_clean_root(capstan):
+    with hub(capstan) as h:
+        first = build(capstan, "base", "1.0")
+        out, _ = capstan("package", "push", first, env=h.env)
+        assert out == "Published base 1.0\n"
+        assert "already" in capstan("package", "push", first, env=h.env)[0]
+        capstan("package", "push", build(capstan, "base", "1.1"), env=h.env)
+        capstan("package", "push", build(capstan, "base", "2.0"), env=h.env)
+        capstan("package", "push", build(capstan, "tool", "0.1", require=["base ^1.0"]), env=h.env)
+        env = {**h.env, **clean_root(capstan)}
+        out, _ = capstan("package", "search", env=env)
+        assert f"trusting its key {h.key}" in out and out.count("\nbase ") == 3 and "tool title" in out
+        assert "base" not in capstan("package", "search", "too", env=env)[0]
+        d = capstan.package("app", {"x": "y"}, require=["tool"], run="runtime: native\nbootcmd: /x\n")
+        assert "--pull-missing" in capstan("package", "compose", "i", cwd=d, env=env, status=1)[1]
+        out, _ = capstan("package", "compose", "i", "--pull-missing", cwd=d, env=env)
+        assert "Pulling tool 0.1" in out and "Pulling base 1.1" in out
+        capstan("package", "pull", "base", env=env)
+        assert json.loads(capstan("--json", "package", "describe", "base", env=env)[0])["version"] == "2.0"
+        capstan("package", "pull", "base =1.0", env=env)
+        assert json.loads(capstan("--json", "package", "describe", "base", env=env)[0])["version"] == "1.0"
+        _, err = capstan("package", "pull", "base >2", env=env, status=65)
+        assert "1.0, 1.1, 2.0" in err
+        assert "did you mean base" in capstan("package", "pull", "bsae", env=env, status=1)[1]
+        assert h.stop() == 0
+
+
+def test_only_the_token_may_publish_and_only_packages(capstan):
+    with hub(capstan) as h:
+        mpm = build(capstan, "p", "1.0")
+        assert "needs the hub's token" in capstan("package", "push", mpm, env={"CAPSTAN_REPO_URL": h.url}, status=64)[1]
+        _, err = capstan("package", "push", mpm, env={**h.env, "CAPSTAN_HUB_TOKEN": "wrong"}, status=1)
+        assert "wrong or missing token" in err
+        (capstan.tmp / "junk.mpm").write_bytes(b"junk" * 1000)
+        assert "refused" in capstan("package", "push", capstan.tmp / "junk.mpm", env=h.env, status=65)[1]
+        capstan("package", "push", mpm, env=h.env)
+        changed = build(capstan, "p", "1.0", files={"other": "content"})
+        _, err = capstan("package", "push", changed, env=h.env, status=65)
+        assert "published with other content" in err
+        # Another packaging of the same version is something else.
+        again = capstan.package("p", {"o": "x"}, version="1.0", manifest='packaging: "2"\n', directory=capstan.tmp / "q")
+        capstan("package", "build", cwd=again)
+        capstan("package", "push", again / "p.mpm", env=h.env)
+        assert list((h.dir / ".hub/uploads").iterdir()) == []
+        for path in ("/.hub/token", "/.hub/key", "/packages/../.hub/key", "/%2ehub/key", "//etc/passwd", "/packages", "/../x"):
+            status, body, _ = h.request("GET", path)
+            assert status in (400, 404) and TOKEN.encode() not in body, path
+        assert h.request("DELETE", "/packages/p.mpm")[0] == 405
+        assert (h.dir / ".hub/key").stat().st_mode & 0o777 == 0o600
+        (h.dir / "link").symlink_to("/etc/passwd")
+        assert h.request("GET", "/link")[0] == 404
+
+
+def test_page_for_people_and_bucket_files(capstan):
+    with hub(capstan) as h:
+        capstan("package", "push", build(capstan, "nice", "1.5", manifest=""), env=h.env)
+        evil = capstan.package("html", {"a": "b"}, version="1", directory=capstan.tmp / "h")
+        (evil / "meta/package.yaml").write_text("name: html\ntitle: \"<script>alert(1)</script>\"\nauthor: a\n")
+        capstan("package", "build", cwd=evil)
+        capstan("package", "push", evil / "html.mpm", env=h.env)
+        status, body, headers = h.request("GET", "/")
+        assert status == 200 and headers["Content-Type"].startswith("text/html")
+        assert b"nice" in body and b"1.5" in body and b"<script" not in body
+        assert b"name: nice" in h.request("GET", "/packages/nice.yaml")[1]
+        assert h.request("GET", "/packages/nice.mpm")[0] == 200
+        status, body, headers = h.request("HEAD", "/index.signed")
+        assert status == 200 and body == b"" and int(headers["Content-Length"]) > 100
+
+
+def test_ranges(capstan):
+    with hub(capstan) as h:
+        (h.dir / "file").write_bytes(bytes(range(256)) * 4)
+        data = bytes(range(256)) * 4
+        for header, expect in [("bytes=0-0", data[:1]), ("bytes=1000-", data[1000:]), ("bytes=-24", data[-24:]),
+                               ("bytes=10-20", data[10:21]), ("bytes=1000-5000", data[1000:])]:
+            status, body, headers = h.request("GET", "/file", headers={"Range": header})
+            assert (status, body) == (206, expect) and headers["Content-Range"].endswith("/1024"), header
+        for header in ("bytes=1024-", "bytes=5-2", "bytes=-0"):
+            assert h.request("GET", "/file", headers={"Range": header})[0] == 416, header
+        for header in ("lines=1-2", "bytes=a-b", "bytes=1-2,4-5", "bytes=99999999999999999999999-"):
+            status, body, _ = h.request("GET", "/file", headers={"Range": header})
+            assert (status, body) == (200, data), header
+
+
+def test_tampering_is_noticed(capstan):
+    with hub(capstan) as h:
+        capstan("package", "push", build(capstan, "p", "1.0"), env=h.env)
+        old = (h.dir / "index.signed").read_bytes()
+        capstan("package", "push", build(capstan, "p", "1.1"), env=h.env)
+        env = {**h.env, **clean_root(capstan)}
+        capstan("package", "search", env=env)
+        new = (h.dir / "index.signed").read_bytes()
+        (h.dir / "index.signed").write_bytes(new.replace(b'"1.1"', b'"9.9"'))
+        assert "signature does not fit" in capstan("package", "pull", "p", env=env, status=65)[1]
+        (h.dir / "index.signed").write_bytes(old)
+        assert "refused as a replay" in capstan("package", "pull", "p", env=env, status=65)[1]
+        (h.dir / "index.signed").write_bytes(b"junk")
+        assert "not a signed index" in capstan("package", "pull", "p", env=env, status=65)[1]
+        # A hub that had an index cannot turn into a bucket without one.
+        (h.dir / "index.signed").unlink()
+        assert "index.signed" in capstan("package", "pull", "p", env=env, status=1)[1]
+        (h.dir / "index.signed").write_bytes(new)
+        for f in h.dir.glob("packages/p-1.1-*.mpm"):
+            f.write_bytes(f.read_bytes()[:-1] + b"x")
+        assert "SHA-256" in capstan("package", "pull", "p", env=env, status=65)[1]
+        for f in h.dir.glob("packages/p-1.1-*.mpm"):
+            f.write_bytes(f.read_bytes()[:-5])
+        assert "wrong size" in capstan("package", "pull", "p", env=env, status=65)[1]
+        assert "p" not in os.listdir(capstan.tmp / "other") and \
+            "Name" in capstan("package", "list", env=env)[0]
+        other = {**h.env, **clean_root(capstan, "third"), "CAPSTAN_HUB_KEY": "0" * 64}
+        assert "trusted key" in capstan("package", "pull", "p", env=other, status=65)[1]
+        bad = {**other, "CAPSTAN_HUB_KEY": "xyz"}
+        assert "not a public key" in capstan("package", "pull", "p", env=bad, status=65)[1]
+
+
+def test_parallel_pushes_pulls_and_kills(capstan):
+    packages = [build(capstan, f"p{i}", "1.0", files={"data": os.urandom(20000).hex()}) for i in range(12)]
+    program = str(BUILD / "capstan" / "capstan")
+    with hub(capstan) as h:
+        env = {**capstan.env, **h.env}
+        procs = [subprocess.Popen([program, "package", "push", p], env=env, stdout=subprocess.DEVNULL) for p in packages]
+        assert [p.wait(60) for p in procs] == [0] * 12
+        assert len(json.loads((h.dir / "index.json").read_text())["packages"]) == 12
+        # Clients killed at any moment leave complete packages only, and the next attempt succeeds.
+        root = clean_root(capstan)
+        for i in range(12):
+            p = subprocess.Popen([program, "package", "pull", f"p{i}"], env={**env, **root},
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(0.002 * i)
+            p.kill()
+            p.wait()
+            listed = json.loads(capstan("--json", "package", "list", env={**h.env, **root})[0])
+            for e in listed:
+                capstan("package", "describe", e["name"], "-c", env=root)
+        pulls = [subprocess.Popen([program, "package", "pull", f"p{i % 12}"], env={**env, **root},
+                                  stdout=subprocess.DEVNULL) for i in range(16)]
+        assert [p.wait(60) for p in pulls] == [0] * 16
+        assert len(json.loads(capstan("--json", "package", "list", env=root)[0])) == 12
+        # A hub killed during uploads keeps a valid index and finishes the rest afterwards.
+        more = [build(capstan, f"q{i}", "1.0") for i in range(6)]
+        procs = [subprocess.Popen([program, "package", "push", p], env=env, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) for p in more]
+        time.sleep(0.03)
+        h.process.kill()
+        h.process.wait()
+        [p.wait(60) for p in procs]
+    with hub(capstan) as h:
+        for p in more:
+            capstan("package", "push", p, env=h.env)
+        names = {p["name"] for p in json.loads((h.dir / "index.json").read_text())["packages"]}
+        assert names == {f"p{i}" for i in range(12)} | {f"q{i}" for i in range(6)}
+
+
+def test_port_in_use_and_wrong_options(capstan):
+    with hub(capstan) as h:
+        _, err = capstan("hub", "serve", capstan.tmp / "b", "--port", h.port, status=1)
+        assert "in use" in err
+    assert "not an IPv4" in capstan("hub", "serve", capstan.tmp / "b", "-a", "localhost", status=64)[1]
+    assert "go together" in capstan("hub", "serve", capstan.tmp / "b", "--tls-cert", "x", status=64)[1]
+    _, err = capstan("package", "pull", "x", env={"CAPSTAN_REPO_URL": "http://127.0.0.1:1"}, status=1)
+    assert "cannot fetch" in err
+    _, err = capstan("package", "pull", "x", env={"CAPSTAN_REPO_URL": "file:///etc"}, status=1)
+    assert "cannot fetch" in err
+
+
+class Bucket(http.server.BaseHTTPRequestHandler):
+    """An S3 bucket with two keys a page, that breaks connections when told."""
+    files, cuts = {}, {}
+
+    def do_GET(self):
+        url = urllib.parse.urlparse(self.path)
+        query = urllib.parse.parse_qs(url.query)
+        if url.path == "/":
+            marker = query.get("marker", [""])[0]
+            keys = sorted(k for k in self.files if k.startswith(query.get("prefix", [""])[0]) and k > marker)
+            xml = "<?xml version='1.0'?><ListBucketResult>" + "".join(
+                f"<Contents><Key>{k}</Key></Contents>" for k in keys[:2])
+            xml += f"<IsTruncated>{'true' if len(keys) > 2 else 'false'}</IsTruncated></ListBucketResult>"
+            return self.reply(200, xml.encode())
+        key = urllib.parse.unquote(url.path[1:])
+        if key not in self.files:
+            return self.reply(403, b"<Error/>")
+        data, start = self.files[key], 0
+        m = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if m:
+            start = int(m[1])
+        self.send_response(206 if m else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        if m:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        end = len(data)
+        if self.cuts.get(key, 0) > 0:
+            self.cuts[key] -= 1
+            end = start + (len(data) - start) // 2
+        self.wfile.write(data[start:end])
+        Bucket.log.append((key, start))
+        if end < len(data):
+            self.connection.close()
+
+    def reply(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def bucket(files, cuts=()):
+    Bucket.files, Bucket.cuts, Bucket.log = files, dict(cuts), []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield {"CAPSTAN_REPO_URL": f"http://127.0.0.1:{server.server_port}"}
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_original_bucket_is_read(capstan):
+    files = {}
+    for i in range(5):
+        mpm = build(capstan, f"eu.project.p{i}", "1.0", files={"d": os.urandom(50000).hex()})
+        files[f"packages/eu.project.p{i}.mpm"] = mpm.read_bytes()
+        files[f"packages/eu.project.p{i}.yaml"] = (mpm.parent / "meta/package.yaml").read_bytes()
+    image = capstan.tmp / "img.raw"
+    d = capstan.package("app", {"x": "y"}, run="runtime: native\nbootcmd: /x 1\n")
+    capstan("package", "compose", "-o", image, cwd=d)
+    files["team/web/web.qemu.gz"] = gzip.compress(image.read_bytes())
+    files["team/bad/bad.qemu.gz"] = gzip.compress(image.read_bytes())[:-50]
+    key = "packages/eu.project.p3.mpm"
+    with bucket(files, {key: 2}) as env:
+        out, _ = capstan("package", "search", env=env)
+        assert [f"eu.project.p{i}" in out for i in range(5)] == [True] * 5
+        # The connection breaks twice; the download goes on from where it broke.
+        capstan("package", "pull", "eu.project.p3", env=env)
+        starts = [start for k, start in Bucket.log if k == key]
+        assert len(starts) == 3 and starts[0] == 0 < starts[1] < starts[2]
+        pulled = capstan.root / "packages/eu.project.p3.mpm"
+        assert hashlib.sha256(pulled.read_bytes()).digest() == hashlib.sha256(files[key]).digest()
+        assert "has no package" in capstan("package", "pull", "eu.project.none", env=env, status=1)[1]
+        capstan("pull", "team/web", env=env)
+        capstan("run", "team/web")
+        assert capstan.cmdline() == "/x 1"
+        assert "damaged" in capstan("pull", "team/bad", env=env, status=65)[1] and "team/bad" not in capstan("images")[0]
+
+
+def test_https(capstan):
+    cert, key = capstan.tmp / "cert.pem", capstan.tmp / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], check=True,
+                   stderr=subprocess.DEVNULL)
+    with hub(capstan, "--tls-cert", str(cert), "--tls-key", str(key)) as h:
+        assert h.url.startswith("https://")
+        mpm = build(capstan, "p", "1.0")
+        assert "cannot fetch" in capstan("package", "push", mpm, env=h.env, status=1)[1]  # an unknown authority
+        trusted = {**h.env, "SSL_CERT_FILE": str(cert)}
+        capstan("package", "push", mpm, env=trusted)
+        capstan("package", "pull", "p", env={**trusted, **clean_root(capstan)})
+    shutil.rmtree(capstan.tmp / "hub")
