@@ -39,7 +39,7 @@ static void reading_and_writing(void)
 	struct iovec v[2] = {{x, 4}, {y, 8}};
 	CHECK(lseek(fd, 0, SEEK_SET) == 0);
 	CHECK(readv(fd, v, 2) == 11 && !memcmp(x, "Jell", 4) && !memcmp(y, "o world", 7));
-	struct iovec w[2] = {{"AB", 2}, {"CD", 2}};
+	struct iovec w[2] = {{(char[]){"AB"}, 2}, {(char[]){"CD"}, 2}};
 	CHECK(pwritev(fd, w, 2, 2) == 4);
 	CHECK(preadv(fd, v, 1, 2) == 4 && !memcmp(x, "ABCD", 4));
 	CHECK_ERR(syscall(SYS_readv, fd, v, 5000), EINVAL);
