@@ -398,6 +398,20 @@ int exec_build(struct program *p, struct file *f, const char *path, char *const 
 	return 0;
 }
 
+struct file *exec_open(int dirfd, const char *path, int flags, char why[160])
+{
+	struct exec x = {.path = path};
+	struct file *f = open_executable(&x, dirfd, path, flags);
+	strlcpy(why, x.why, 160);
+	return f;
+}
+
+void exec_note_path(struct program *p, struct mm *mm, const char *path)
+{
+	if (!mm->exe->dentry || dentry_path(mm->exe->dentry, p->exe_path, sizeof p->exe_path) < 0)
+		strlcpy(p->exe_path, path, sizeof p->exe_path);
+}
+
 int exec_load(struct program *p, const char *path, char *const argv[], char *const envp[],
     struct trapframe *frame)
 {
@@ -409,10 +423,7 @@ int exec_load(struct program *p, const char *path, char *const argv[], char *con
 		return err;
 	}
 	p->mm = mm;
-	if (mm->exe->dentry)
-		dentry_path(mm->exe->dentry, p->exe_path, sizeof p->exe_path);
-	else
-		strlcpy(p->exe_path, path, sizeof p->exe_path);
+	exec_note_path(p, mm, path);
 	if (old)
 		mm_put(old);
 	return 0;

@@ -31,8 +31,13 @@ void exec_layout(struct exec *x);
  * stack pointer. 0 or -errno (-E2BIG). */
 int exec_stack(struct exec *x, uint64_t *rsp);
 
+/* Opens a file for execution: a regular file that may be executed. Referenced file, or err_ptr()
+ * and why. */
+struct file *exec_open(int dirfd, const char *path, int flags, char why[160]);
 /* Builds a new address space for path, or for the open file f (may be NULL) that path names: *mm
  * (referenced) and the first registers. On failure -errno, and why[] names the file and the reason
  * (or is empty). */
 int exec_build(struct program *p, struct file *f, const char *path, char *const argv[],
     char *const envp[], struct trapframe *frame, struct mm **mm, char why[160]);
+/* The name the program goes by in /proc/PID/exe, from the new address space. */
+void exec_note_path(struct program *p, struct mm *mm, const char *path);

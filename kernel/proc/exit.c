@@ -35,6 +35,8 @@ static bool unlink_thread(struct program *p, struct thread *t, int code)
 	atomic_fetch_add(&p->dead_kernel_ns, kernel);
 	list_remove(&t->program_link);
 	bool last = --p->nthreads == 0;
+	if (p->exec_thread && p->nthreads == 1)
+		waitq_wake_all(&p->exec_wait);
 	if (last && !p->exiting) {
 		p->exiting = true;
 		p->exit_code = code;

@@ -72,6 +72,8 @@ static struct program *program_alloc(void)
 	list_init(&p->sysv_sem_undo);
 	list_init(&p->link);
 	waitq_init(&p->exit_wait);
+	waitq_init(&p->exec_wait);
+	p->exec_thread = NULL;
 	waitq_init(&p->child_wait);
 	poll_head_init(&p->exit_poll);
 	p->start_time = time_now();
@@ -252,7 +254,7 @@ int program_add_thread(struct program *p, struct thread *t)
 	int err = 0;
 	mutex_lock(&p->lock);
 	mutex_lock(&p->signals.lock);
-	if (p->exiting)
+	if (p->exiting || p->exec_thread)
 		err = -ERESTARTNOINTR;
 	else if (p->nthreads >= p->limits[RLIMIT_NPROC].cur)
 		err = -EAGAIN;

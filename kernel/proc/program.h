@@ -51,6 +51,8 @@ struct program {
 	struct itimer_state *itimers;
 	char exe_path[256];
 	bool exiting;
+	struct thread *exec_thread; /* in execve(): the only one that goes on; under lock and signals.lock */
+	struct waitq exec_wait;	    /* it waits for the others' end; under lock */
 	int exit_code;		/* wait()'s encoding: status << 8 or signal */
 	struct waitq exit_wait; /* the kernel waits here for the end; under programs_lock */
 	struct waitq
@@ -87,6 +89,12 @@ struct program {
 static inline struct program *current_program(void)
 {
 	return current_thread()->program;
+}
+
+/* Whether t, one of p's threads, has to end. */
+static inline bool program_ends_thread(const struct program *p, const struct thread *t)
+{
+	return p->exiting || (p->exec_thread && p->exec_thread != t);
 }
 
 extern struct list all_programs;

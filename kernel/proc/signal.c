@@ -146,7 +146,7 @@ void signal_kick(struct thread *t)
 static bool deliverable(const struct thread *t)
 {
 	const struct program *p = t->program;
-	return p->exiting || p->stopped ||
+	return program_ends_thread(p, t) || p->stopped ||
 	       ((t->signals->pending.set | p->signals.pending.set) & ~t->signals->blocked);
 }
 

@@ -27,7 +27,7 @@ bool kill_pending(void)
 {
 	struct thread *t = current_thread();
 
-	return t->program && t->program->exiting;
+	return t->program && program_ends_thread(t->program, t);
 }
 
 static bool must_stop(unsigned flags)
