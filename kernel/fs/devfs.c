@@ -119,6 +119,9 @@ int chrdev_open(struct inode *i, struct file *f)
 	return found->open ? found->open(i, f) : 0;
 }
 
+static struct super *devfs_mount(const char *source, unsigned flags, const char *options);
+static struct fs_type devfs_type = {.name = "devtmpfs", .nodev = true, .mount = devfs_mount};
+
 static struct super *devfs_mount(const char *source, unsigned flags, const char *options)
 {
 	(void)source;
@@ -128,6 +131,7 @@ static struct super *devfs_mount(const char *source, unsigned flags, const char 
 	struct super *s = dev_super ? dev_super : ramfs_super_new();
 	if (!is_err(s) && !dev_super) {
 		dev_super = s;
+		s->type = &devfs_type;
 		struct dev_entry *e;
 		list_for_each_entry (e, &dev_entries, link)
 			make_node(s, e);
@@ -135,8 +139,6 @@ static struct super *devfs_mount(const char *source, unsigned flags, const char 
 	mutex_unlock(&dev_lock);
 	return s;
 }
-
-static struct fs_type devfs_type = {.name = "devtmpfs", .nodev = true, .mount = devfs_mount};
 
 static void add_disk(struct block_device *d)
 {

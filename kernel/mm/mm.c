@@ -3,6 +3,7 @@
 #include "mm/mm.h"
 
 #include <asm/errno.h>
+#include <linux/fcntl.h>
 #include <linux/mman.h>
 #include <linux/stat.h>
 #include "arch/x86/cpu.h"
@@ -374,6 +375,9 @@ static int prepare_file(struct vma *v, struct file *f)
 		return -EACCES;
 	if ((v->flags & MAP_SHARED) && (v->prot & PROT_WRITE) && !(f->mode & FMODE_WRITE))
 		return -EACCES;
+	if ((v->flags & MAP_SHARED) && (v->prot & PROT_WRITE) && f->inode &&
+	    (f->inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+		return -EPERM;
 	if (f->ops && f->ops->mmap) {
 		int err = f->ops->mmap(f, v);
 		if (err)
@@ -439,7 +443,8 @@ long mm_map_ops(struct mm *m, uint64_t addr, uint64_t len, unsigned prot, unsign
 static bool may_protect(const struct vma *v, unsigned prot)
 {
 	return !(prot & PROT_WRITE) || !(v->flags & MAP_SHARED) || !v->file ||
-	       (v->file->mode & FMODE_WRITE);
+	       ((v->file->mode & FMODE_WRITE) &&
+		   !(v->file->inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)));
 }
 
 static int protect_locked(

@@ -4,6 +4,7 @@
 
 #include "arch/x86/percpu.h"
 #include "core/trace.h"
+#include "ipc/sysv.h"
 #include "mm/kmalloc.h"
 #include "mm/uaccess.h"
 #include "proc/futex.h"
@@ -51,6 +52,7 @@ static bool unlink_thread(struct program *p, struct thread *t, int code)
 static void release_resources(struct program *p)
 {
 	program_timers_free(p);
+	sysv_program_exit(p);
 	mutex_lock(&p->lock);
 	struct fd_table *fds = p->fds;
 	struct dentry *cwd = p->cwd, *root = p->root;

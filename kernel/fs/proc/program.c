@@ -37,7 +37,7 @@ struct thread *proc_thread(struct program *p, const struct pseudo_key *k)
 struct mm *proc_mm(struct program *p)
 {
 	mutex_lock(&p->lock);
-	struct mm *m = p->mm;
+	struct mm *m = p->mm != &kernel_mm ? p->mm : NULL; /* a dead program's is the kernel's */
 	if (m)
 		mm_get(m);
 	mutex_unlock(&p->lock);

@@ -79,6 +79,7 @@ static const struct pseudo_entry root_entries[] = {
     {.name = "mounts", .link = link_mounts},
     {.name = "net", .link = link_net},
     {.name = "sys", .children = proc_sys_dir},
+    {.name = "sysvipc", .children = proc_sysvipc_dir},
     {.name = "meminfo", .show = proc_show_meminfo},
     {.name = "cpuinfo", .show = proc_show_cpuinfo},
     {.name = "stat", .show = proc_show_stat},

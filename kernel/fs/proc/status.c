@@ -6,6 +6,7 @@
 #include "fs/proc/proc.h"
 #include "lib/string.h"
 #include "mm/mm.h"
+#include "proc/lifecycle.h"
 #include "proc/program.h"
 
 #define ST_THREAD_NICE_BASE 20
@@ -36,16 +37,9 @@ static struct times cpu_times(struct program *p, const struct thread *only)
 {
 	struct times sum = {0};
 	if (only)
-		return (struct times){only->user_ns, only->kernel_ns};
-	sum.user = atomic_load(&p->dead_user_ns);
-	sum.kernel = atomic_load(&p->dead_kernel_ns);
-	mutex_lock(&p->lock);
-	struct thread *t;
-	list_for_each_entry (t, &p->threads, program_link) {
-		sum.user += t->user_ns;
-		sum.kernel += t->kernel_ns;
-	}
-	mutex_unlock(&p->lock);
+		thread_cpu_split(only, &sum.user, &sum.kernel);
+	else
+		program_cpu_split(p, &sum.user, &sum.kernel);
 	return sum;
 }
 

@@ -11,6 +11,7 @@
 #include "fs/proc/proc.h"
 #include "lib/string.h"
 #include "mm/page.h"
+#include "proc/lifecycle.h"
 #include "proc/program.h"
 #include "sched/timer.h"
 #include "sched/work.h"
@@ -100,23 +101,56 @@ static void add_counts(void *ctx, const char *name, int vector, const uint64_t *
 		*sum += counts[i];
 }
 
+/* A CPU's time with nothing to do is the run time of its idle thread. */
+static uint64_t idle_ns(unsigned cpu)
+{
+	char name[16];
+	int64_t ns = 0;
+	struct thread *t;
+	snprintf(name, sizeof name, "idle/%u", cpu);
+	mutex_lock(&threads_lock);
+	list_for_each_entry (t, &all_threads, all_link)
+		if (!t->program && !strcmp(t->name, name))
+			ns = thread_cpu_ns(t);
+	mutex_unlock(&threads_lock);
+	return (uint64_t)MAX(ns, (int64_t)0);
+}
+
+struct cpu_time {
+	uint64_t user, kernel, idle;
+};
+
+/* All time is somebody's: what the CPU counted as kernel time is that, the rest of the busy time
+ * user. */
+static struct cpu_time cpu_time(unsigned cpu)
+{
+	struct cpu_time t = {.kernel = cpus[cpu]->kernel_ns, .idle = idle_ns(cpu)};
+	uint64_t busy = (uint64_t)time_now() > t.idle ? (uint64_t)time_now() - t.idle : 0;
+	t.kernel = MIN(t.kernel, busy);
+	t.user = busy - t.kernel;
+	return t;
+}
+
 int proc_show_stat(struct seqbuf *s, const struct pseudo_key *k)
 {
 	(void)k;
-	uint64_t user = 0, kernel = 0, idle = 0, switches = 0, interrupts = 0;
+	struct cpu_time sum = {0}, each[MAX_CPUS];
+	uint64_t switches = 0, interrupts = 0;
 	for (unsigned i = 0; i < ncpus; i++) {
-		user += cpus[i]->user_ns;
-		kernel += cpus[i]->kernel_ns;
-		idle += cpus[i]->idle_ns;
+		each[i] = cpu_time(i);
+		sum.user += each[i].user;
+		sum.kernel += each[i].kernel;
+		sum.idle += each[i].idle;
 		switches += cpus[i]->switches;
 		interrupts += cpus[i]->interrupts;
 	}
 	if (!interrupts)
 		irq_for_each(add_counts, &interrupts);
-	seq_printf(s, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", ticks(user), ticks(kernel), ticks(idle));
+	seq_printf(s, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", ticks(sum.user), ticks(sum.kernel),
+	    ticks(sum.idle));
 	for (unsigned i = 0; i < ncpus; i++)
-		seq_printf(s, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", i, ticks(cpus[i]->user_ns),
-		    ticks(cpus[i]->kernel_ns), ticks(cpus[i]->idle_ns));
+		seq_printf(s, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", i, ticks(each[i].user),
+		    ticks(each[i].kernel), ticks(each[i].idle));
 	seq_printf(s,
 	    "intr %lu\nctxt %lu\nbtime %ld\nprocesses %d\nprocs_running %u\nprocs_blocked 0\n"
 	    "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
@@ -130,7 +164,7 @@ int proc_show_uptime(struct seqbuf *s, const struct pseudo_key *k)
 	(void)k;
 	uint64_t idle = 0;
 	for (unsigned i = 0; i < ncpus; i++)
-		idle += cpus[i]->idle_ns;
+		idle += idle_ns(i);
 	int64_t up = time_now();
 	seq_printf(s, "%ld.%02ld %lu.%02lu\n", (long)(up / NSEC_PER_SEC),
 	    (long)(up / NS_PER_TICK % 100), (unsigned long)(idle / NSEC_PER_SEC),
