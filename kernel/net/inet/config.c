@@ -24,6 +24,7 @@ struct dhcp_client {
 	struct ns_pktq queue;
 	bool bound, failed, stop;
 	struct ns_addr addr;
+	uint8_t datagram[1536];
 };
 
 static struct dhcp_client *clients[NS_MAX_IFS];
@@ -247,9 +248,8 @@ static void dhcp_thread(void *arg)
 		if (stop)
 			return;
 		if (p) {
-			if (ns_pkt_linearize(p, p->tot_len))
-				handle(c, ns_dhcp_input(
-					      &c->dhcp, p->data, p->tot_len, (uint64_t)time_now()));
+			uint32_t n = ns_pkt_copy_out(p, 0, c->datagram, sizeof c->datagram);
+			handle(c, ns_dhcp_input(&c->dhcp, c->datagram, n, (uint64_t)time_now()));
 			ns_pkt_put(p);
 		}
 		if ((uint64_t)time_now() >= c->dhcp.deadline)
