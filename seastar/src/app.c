@@ -456,6 +456,8 @@ static const char *run_all(struct ss_runtime *rt, const int *cpus, bool keep_sig
 	}
 	if (ss_links_init(rt))
 		return "not enough memory";
+	if (ss_mem_reserve(rt->n, rt->memory))
+		return "insufficient address space for the memory";
 	raise_fd_limit();
 	if (pthread_barrier_init(&rt->barrier, NULL, rt->n))
 		return "not enough memory";
@@ -482,6 +484,7 @@ static const char *run_all(struct ss_runtime *rt, const int *cpus, bool keep_sig
 static void release(struct ss_runtime *rt)
 {
 	ss_links_fini(rt);
+	ss_mem_release();
 	for (unsigned i = 0; i < rt->n; i++)
 		free(rt->reactor[i]);
 	while (rt->hooks) {

@@ -182,7 +182,9 @@ bool ss_outputs_flush(struct ss_shard *sh);
 /* net.c: 0, or -EINVAL if there is no such stack */
 int ss_net_stack_choose(const char *name);
 
-/* mem.c */
+/* mem.c: reserve addresses for all shards before they start, and give them back at the end */
+int ss_mem_reserve(unsigned shards, uint64_t bytes);
+void ss_mem_release(void);
 int ss_mem_init(struct ss_shard *sh, uint64_t bytes, bool lock);
 void ss_mem_fini(struct ss_shard *sh);
 bool ss_mem_poll(struct ss_shard *sh);

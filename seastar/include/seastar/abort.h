@@ -14,7 +14,8 @@ extern "C" {
 
 /** A listener. Owned by the caller; must not move while subscribed. */
 typedef struct ss_abort_sub {
-	struct ss_abort_sub *next, *prev;   /**< List of the source. */
+	struct ss_abort_sub *next;	    /**< List of the source. */
+	struct ss_abort_sub *prev;	    /**< List of the source. */
 	struct ss_abort *source;	    /**< Where it is subscribed, or NULL. */
 	void (*fn)(struct ss_abort_sub *s); /**< Called once on a request, already unsubscribed. */
 } ss_abort_sub;

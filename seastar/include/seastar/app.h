@@ -92,6 +92,9 @@ int ss_parse_size(const char *text, uint64_t *out);
 
 /**
  * Parse options without running anything (for tests and tools).
+ * @param argc   arguments, as of main().
+ * @param argv   arguments.
+ * @param app    the program, or NULL for the framework's options only.
  * @param out    gets the configuration, to be freed with ss_config_free().
  * @param error  gets the message on failure.
  * @param n      bytes at @p error.

@@ -53,8 +53,11 @@ struct ss_io_properties {
 
 /**
  * Parse a properties file: lines "name: value" with the names of ss_io_properties, comments with #.
- * @param text   contents, @p n bytes.
- * @param error  gets the message on failure, @p error_size bytes.
+ * @param text   contents.
+ * @param n      bytes at @p text.
+ * @param out    gets the properties.
+ * @param error  gets the message on failure.
+ * @param error_size  bytes at @p error.
  * @return 0 or -EINVAL.
  */
 int ss_io_properties_parse(

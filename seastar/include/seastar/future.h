@@ -202,9 +202,10 @@ void ss_promise_drop(ss_promise *p);
 
 /** One result, any number of futures for it. Must not move after ss_shared_init(). */
 typedef struct ss_shared {
-	struct ss_waitn *head, *tail; /**< Futures handed out and not resolved. */
-	ss_result r;		      /**< Result once known. */
-	void *watch;		      /**< The wait for the original future. */
+	struct ss_waitn *head; /**< Futures handed out and not resolved. */
+	struct ss_waitn *tail; /**< The last of them. */
+	ss_result r;	       /**< Result once known. */
+	void *watch;	       /**< The wait for the original future. */
 } ss_shared;
 
 /** Share @p f (consumed). Returns 0 or -ENOMEM (then @p f is detached). */

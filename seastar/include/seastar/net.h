@@ -39,6 +39,8 @@ int ss_addr_unix(ss_addr *a, const char *path);
 
 /**
  * Parse a numeric address: "1.2.3.4", "1.2.3.4:80", "::1", "[::1]:80", "unix:/path".
+ * @param a     gets the address.
+ * @param text  the text.
  * @param port  used when the text has none.
  * @return 0 or -EINVAL.
  */

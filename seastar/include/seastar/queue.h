@@ -50,6 +50,9 @@ typedef struct ss_pipe_writer ss_pipe_writer; /**< Writing end of a pipe. */
 /**
  * A pipe of pointers with room for @p capacity of them. One reader, one writer, each with at most
  * one operation at a time; each end is closed on its own.
+ * @param capacity  items of room.
+ * @param rd    gets the reading end.
+ * @param wr    gets the writing end.
  * @param drop  called for each item nobody will read; may be NULL.
  * @return 0 or -ENOMEM.
  */
