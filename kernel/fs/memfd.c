@@ -53,13 +53,12 @@ long memfd_fcntl(struct file *f, unsigned cmd, unsigned long arg)
 
 SYSCALL(memfd_create, const char __user *uname, unsigned flags)
 {
-	char name[NAME_SIZE + sizeof "/memfd: (deleted)"] = "/memfd:";
+	char name[NAME_SIZE + sizeof "memfd:"] = "memfd:"; /* shown as "/memfd:NAME (deleted)" */
 	if (flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING))
 		return -EINVAL;
-	long len = strncpy_from_user(name + 7, uname, NAME_SIZE);
+	long len = strncpy_from_user(name + 6, uname, NAME_SIZE);
 	if (len < 0)
 		return len == -ENAMETOOLONG ? -EINVAL : len;
-	strlcpy(name + 7 + len, " (deleted)", sizeof name - 7 - len);
 	struct inode *i = ramfs_unnamed(0777);
 	if (is_err(i))
 		return ptr_err(i);

@@ -223,7 +223,9 @@ static int text_open(struct inode *i, struct file *f)
 	if (p->entry->fops)
 		return 0;
 	const struct pseudo_value *v = p->entry->value;
-	if (f->mode & FMODE_WRITE && !p->entry->store && !(v && v->max > v->min))
+	/* In /sys not even root may open what cannot be written; in /proc the write fails. */
+	if (f->mode & FMODE_WRITE && !p->entry->store && !(v && v->max > v->min) &&
+	    !strcmp(i->super->type->name, "sysfs"))
 		return -EACCES;
 	struct pseudo_file *t = kzalloc(sizeof *t);
 	if (!t)
@@ -298,6 +300,8 @@ static long text_write(struct file *f, struct iter *from, int64_t *pos)
 {
 	struct pseudo_inode *p = f->inode->private;
 	size_t n = from->count;
+	if (!p->entry->store && !(p->entry->value && p->entry->value->max > p->entry->value->min))
+		return -EIO;
 	if (n >= STORE_MAX)
 		return -EINVAL;
 	char *text = kmalloc(n + 1);

@@ -310,6 +310,7 @@ static int step(struct walk *w, bool *done)
 		}
 	} else if (IS_TYPE(i, S_IFLNK) && (!final || slash || !(w->flags & WALK_NOFOLLOW))) {
 		w->rest = after;
+		w->last_dir = final && slash; /* a magic link ends the walk without another component */
 		if (slash && final)
 			w->rest = after - 1; /* the slash demands a directory */
 		err = follow_link(w, child);

@@ -100,7 +100,7 @@ static struct ipc_object *make_segment(void *arg)
 		return err_ptr(ptr_err(i));
 	}
 	atomic_store(&i->size, ALIGN_UP(size, PAGE_SIZE));
-	struct dentry *d = dentry_anonymous("/SYSV (deleted)", i);
+	struct dentry *d = dentry_anonymous("SYSV", i);
 	if (d && !is_err(d)) {
 		s->file = file_new(i, d, &segment_ops, O_RDWR);
 		dentry_put(d);
