@@ -193,8 +193,10 @@ static void ip_header(struct script *t, uint8_t *b, uint8_t proto, uint32_t n, u
 	put16(b + 10, checksum(b, 20, 0));
 }
 
-void inject(struct script *t, struct inject i)
+struct ns_pkt *make_segment(struct script *t, struct inject i)
 {
+	struct ns_pkt *p;
+
 	uint8_t b[3000] = {0}, *h = b + 20, *o = h + 20;
 	uint32_t n;
 
@@ -243,7 +245,17 @@ void inject(struct script *t, struct inject i)
 	put16(h + 16, checksum(h, n - 20, pseudo(b, n - 20)));
 	if (i.bad_csum)
 		h[16] ^= 1;
-	inject_raw(t, b, n);
+	p = hs_pkt_from(&t->s, b, n);
+	assert_non_null(p);
+	p->flags |= NS_PKT_NO_ETH;
+	p->ifindex = t->ifindex;
+	return p;
+}
+
+void inject(struct script *t, struct inject i)
+{
+	hs_input(&t->s, t->ifindex, make_segment(t, i));
+	hs_poll(&t->s);
 }
 
 void inject_icmp(struct script *t, uint8_t type, uint8_t code, uint16_t mtu, uint32_t seq)

@@ -71,6 +71,8 @@ struct inject {
 	uint8_t tos;
 };
 void inject(struct script *t, struct inject i);
+/* The packet only, not delivered. */
+struct ns_pkt *make_segment(struct script *t, struct inject i);
 /* Raw IPv4 packet. */
 void inject_raw(struct script *t, const void *ip, size_t n);
 /* ICMP error about a segment the engine sent with this (relative) number. */

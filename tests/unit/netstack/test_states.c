@@ -332,6 +332,35 @@ TEST(out_of_order_and_sack)
 	assert_int_equal(g->sack[0].end, 101);
 }
 
+/* Segments of any size at any place, overlapping all ways: the stream comes out right. */
+TEST(overlapping_segments)
+{
+	static uint8_t got[30000];
+	uint32_t rng = 12345, n = 0;
+
+	open_passive(t, sack_only);
+	while (n < 20000) {
+		uint32_t at, len;
+		int64_t r;
+
+		rng = rng * 1664525u + 1013904223u;
+		at = (n > 50 ? n - 50 : 0) + (rng >> 8) % 6000;
+		rng = rng * 1664525u + 1013904223u;
+		len = 1 + (rng >> 8) % 1400;
+		inject(t, (struct inject){.flags = ACK,
+			      .seq = 1 + at,
+			      .ack = 1,
+			      .wnd = 1000,
+			      .data = blob + at,
+			      .len = len});
+		r = ns_tcp_recv(&t->c->tcp, got + n, sizeof got - n, 0);
+		if (r > 0)
+			n += (uint32_t)r;
+		t->nout = t->seen = 0;
+	}
+	assert_memory_equal(got, blob, n);
+}
+
 /* ---- loss recovery ---- */
 
 TEST(fast_retransmit_by_sack)
@@ -767,6 +796,46 @@ TEST(time_wait_reuse)
 	assert_int_equal(next_out(t)->flags, SYN | ACK);
 }
 
+/* The embedder keeps 200 bytes instead of the connection. */
+TEST(compact_time_wait)
+{
+	struct ns_tcp_tw tw;
+	struct ns_flow flow;
+	struct ns_pkt *p;
+
+	open_active(t, plain);
+	ns_tcp_shutdown(&t->c->tcp, NS_SHUT_WR);
+	inject(t, (struct inject){.flags = FIN | ACK, .seq = 1, .ack = 2, .wnd = 100});
+	assert_int_equal(STATE(t), NS_TCP_TIME_WAIT);
+	ns_tcp_tw_from(&tw, &t->c->tcp);
+	assert_true(tw.expires_ns > t->now + 59 * SEC);
+	hs_abort(t->c);
+	hs_poll(&t->s);
+	assert_int_equal(t->s.nconns, 0);
+	skip_out(t);
+	/* Their FIN again: acknowledged, wait restarted. */
+	pass(t, 10 * SEC);
+	p = make_segment(t, (struct inject){.flags = FIN | ACK, .seq = 1, .ack = 2, .wnd = 100});
+	assert_int_equal(ns_classify(p, &flow), NS_CLASS_TCP);
+	assert_int_equal(ns_tcp_tw_input(&tw, p), NS_TCP_OK);
+	assert_int_equal(expect(t, ACK, 2, 0)->ack, 2);
+	assert_int_equal(tw.expires_ns, t->now + 60 * SEC);
+	/* A bare acknowledgement or reset: silence. */
+	p = make_segment(t, (struct inject){.flags = ACK, .seq = 2, .ack = 2, .wnd = 100});
+	ns_classify(p, &flow);
+	assert_int_equal(ns_tcp_tw_input(&tw, p), NS_TCP_OK);
+	p = make_segment(t, (struct inject){.flags = RST, .seq = 2});
+	ns_classify(p, &flow);
+	assert_int_equal(ns_tcp_tw_input(&tw, p), NS_TCP_OK);
+	expect_none(t);
+	/* A later SYN may reuse the ports: the packet comes back whole. */
+	p = make_segment(t, (struct inject){.flags = SYN, .seq = 100, .wnd = 100, .mss = 1000});
+	ns_classify(p, &flow);
+	assert_int_equal(ns_tcp_tw_input(&tw, p), NS_TCP_REUSE);
+	ns_input_slow(t->s.ns, p, &flow, NS_CLASS_TCP);
+	assert_int_equal(next_out(t)->flags, RST | ACK); /* nobody listens */
+}
+
 /* ---- options ---- */
 
 TEST(keepalive)
@@ -947,17 +1016,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {T(active_open_and_close), T(simultaneous_open),
 	    T(simultaneous_close), T(half_close), T(syn_retransmission), T(refused), T(delayed_ack),
 	    T(nagle_cork_and_more), T(zero_window), T(our_zero_window_opens),
-	    T(out_of_order_and_sack), T(fast_retransmit_by_sack), T(fast_retransmit_newreno),
-	    T(rto_doubles_and_gives_up), T(tail_loss_probe), T(sack_reneging),
-	    T(spurious_timeout_is_undone), T(blind_resets), T(paws), T(icmp_errors),
-	    T(icmp_while_connecting), T(bad_checksum), T(syn_flood),
+	    T(out_of_order_and_sack), T(overlapping_segments), T(fast_retransmit_by_sack),
+	    T(fast_retransmit_newreno), T(rto_doubles_and_gives_up), T(tail_loss_probe),
+	    T(sack_reneging), T(spurious_timeout_is_undone), T(blind_resets), T(paws),
+	    T(icmp_errors), T(icmp_while_connecting), T(bad_checksum), T(syn_flood),
 	    T(synack_retransmission_and_reset), T(unknown_segments_are_reset),
 	    T(close_with_unread_data_resets), T(data_after_close_resets), T(abort_resets),
-	    T(orphan_fin_wait2_times_out), T(time_wait_reuse), T(keepalive), T(user_timeout),
-	    T(urgent_data), T(ecn), T(small_peer_mss), T(receive_buffer_is_bounded),
-	    T(defer_accept), T(peek_and_discard)};
+	    T(orphan_fin_wait2_times_out), T(time_wait_reuse), T(compact_time_wait), T(keepalive),
+	    T(user_timeout), T(urgent_data), T(ecn), T(small_peer_mss),
+	    T(receive_buffer_is_bounded), T(defer_accept), T(peek_and_discard)};
 
 	for (size_t i = 0; i < sizeof blob; i++)
-		blob[i] = (uint8_t)(i * 7);
+		blob[i] = (uint8_t)(i * 7 + (i >> 8) * 3);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
