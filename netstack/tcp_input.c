@@ -90,6 +90,13 @@ bool tcp_parse(struct ns_pkt *pkt, struct seg *s)
 	return (s->flags & (TH_SYN | TH_FIN)) != (TH_SYN | TH_FIN);
 }
 
+void tcp_unparse(struct ns_pkt *pkt)
+{
+	uint8_t *start = pkt->head + pkt->l3_off - (pkt->flags & NS_PKT_NO_ETH ? 0 : ETH_HLEN);
+
+	ns_pkt_push(pkt, (uint32_t)(pkt->data - start));
+}
+
 /* ---- SYN_SENT ---- */
 
 /*
@@ -388,8 +395,8 @@ static enum ns_tcp_verdict time_wait_input(
 	struct tw_view v = {c->rcv_nxt, c->ts_recent, c->ts_ok};
 
 	if (tw_may_reuse(&v, s)) {
-		/* Give the headers back: the packet goes to the listener. */
-		ns_pkt_push(pkt, (uint32_t)(pkt->data - (pkt->head + pkt->l4_off)));
+		/* The packet goes to the listener. */
+		tcp_unparse(pkt);
 		tcp_done(c, 0);
 		return NS_TCP_REUSE;
 	}
@@ -574,7 +581,7 @@ enum ns_tcp_verdict ns_tcp_tw_input(struct ns_tcp_tw *tw, struct ns_pkt *pkt)
 		return NS_TCP_OK;
 	}
 	if (tw_may_reuse(&v, &s)) {
-		ns_pkt_push(pkt, (uint32_t)(pkt->data - (pkt->head + pkt->l4_off)));
+		tcp_unparse(pkt);
 		return NS_TCP_REUSE;
 	}
 	if (!(s.flags & TH_RST) && (s.seq != s.end || (s.flags & TH_SYN))) {

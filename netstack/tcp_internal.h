@@ -71,6 +71,8 @@ struct seg {
 
 /* Parses and verifies header, options and checksum; pulls pkt to the payload. */
 bool tcp_parse(struct ns_pkt *pkt, struct seg *s);
+/* Gives a parsed packet its headers back: data at the frame's start, as before ns_classify. */
+void tcp_unparse(struct ns_pkt *pkt);
 
 /* A segment to send without or outside a connection. */
 struct tcp_out {

@@ -401,7 +401,7 @@ static bool establish(struct ns_instance *ns, struct ns_synreq *r, const struct 
 	tcp_handshake_done(c, r->peer_mss, now);
 	c->pending_events = 0;
 	/* Headers back in front: the packet goes through the normal input of the connection. */
-	ns_pkt_push(pkt, (uint32_t)(pkt->data - (pkt->head + pkt->l4_off)));
+	tcp_unparse(pkt);
 	l->accepted(l, c, pkt);
 	return true;
 }

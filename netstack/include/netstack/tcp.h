@@ -251,7 +251,8 @@ int ns_tcp_connect(struct ns_tcp *c);
 enum ns_tcp_verdict {
 	NS_TCP_OK,
 	NS_TCP_REUSE, /* TIME_WAIT and an acceptable new SYN: the connection is closed now; remove
-		       * it and give the packet (returned to the caller) to ns_input_slow */
+		       * it and give the packet, which stays the caller's and has its headers back,
+		       * to ns_input_slow (or classify it again) */
 };
 enum ns_tcp_verdict ns_tcp_input(struct ns_tcp *c, struct ns_pkt *pkt);
 /* Sends what is due: data the windows allow, pending acknowledgements. */

@@ -832,6 +832,7 @@ TEST(compact_time_wait)
 	p = make_segment(t, (struct inject){.flags = SYN, .seq = 100, .wnd = 100, .mss = 1000});
 	ns_classify(p, &flow);
 	assert_int_equal(ns_tcp_tw_input(&tw, p), NS_TCP_REUSE);
+	assert_int_equal(ns_classify(p, &flow), NS_CLASS_TCP); /* as fresh from the wire */
 	ns_input_slow(t->s.ns, p, &flow, NS_CLASS_TCP);
 	assert_int_equal(next_out(t)->flags, RST | ACK); /* nobody listens */
 }
