@@ -54,6 +54,10 @@ static bool parse_cie(const struct eh_reader *r, uint64_t cie, bool *lsda)
 	p = memchr(aug, 0, (size_t)(end - aug));
 	if (id != 0 || !p || aug[0] != 'z')
 		return false;
+	/* Signal return code claims to start one byte early, so it cannot be decoded from there
+	 * (and debuggers know it by its bytes). */
+	if (memchr(aug, 'S', (size_t)(p - aug)))
+		return false;
 	p++;
 	for (int i = 0; i < 2 && p; i++) /* code and data alignment */
 		p = skip_leb(p, end);
@@ -64,7 +68,7 @@ static bool parse_cie(const struct eh_reader *r, uint64_t cie, bool *lsda)
 		p = skip_leb(p, end); /* length of the augmentation data */
 	*lsda = false;
 	for (const uint8_t *a = aug + 1; p && *a; a++) {
-		if (*a == 'S' || *a == 'B')
+		if (*a == 'B')
 			continue;
 		if (p >= end)
 			return false;

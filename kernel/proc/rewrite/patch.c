@@ -7,6 +7,7 @@
  * several instructions, a thread whose saved program counter lies between them would wake up inside
  * the jump; such a thread makes the site stay as it is.
  */
+#include <asm/unistd.h>
 #include <linux/elf.h>
 #include <linux/mman.h>
 #include "arch/x86/percpu.h"
@@ -138,13 +139,15 @@ static const char *plan_by_function(const struct text *t, uint64_t site, struct 
 
 static const char *make_plan(const struct text *t, uint64_t site, struct site_plan *plan)
 {
+	const struct trapframe *f =
+	    (const struct trapframe *)(this_cpu()->kstack_top - sizeof(struct trapframe));
+	if (f->rax == __NR_rt_sigreturn)
+		return "unwinders know the return from a signal by its bytes";
 	const char *why = plan_by_function(t, site, plan);
 	if (!why)
 		return NULL;
 	uint8_t before[BLIND_BYTES];
 	size_t n = MIN(site - t->start, (uint64_t)sizeof before);
-	const struct trapframe *f =
-	    (const struct trapframe *)(this_cpu()->kstack_top - sizeof(struct trapframe));
 	if (!read_user(NULL, site - n, before, n))
 		return "unreadable";
 	return site_plan_blind(before, n, site, f->rax, plan);
@@ -213,6 +216,8 @@ static const char *rewrite(struct mm *m, struct rewrite_state *s, uint64_t site)
 	trampoline_commit(a, at + n);
 	if (!n)
 		return "something it refers to is out of reach of the trampoline";
+	TRACE(syscall_trampoline, "site=%lx at=%lx n=%lx start=%lx mm=%lx", site, at, n, plan.start,
+	    m);
 	struct patch_job job = {m, &plan, displaced, (int32_t)(at - (plan.start + 5)), false};
 	int err = mm_patch_page(m, plan.start, write_jump, &job);
 	return err || !job.done ? "the code changed meanwhile" : NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The instruction decoder against objdump, and the planning and emission of rewritten sites. */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -289,6 +290,24 @@ static void emitted_code_runs(void **state)
 	munmap(m, 8192);
 }
 
+/* __restore_rt's unwind entry starts one byte before its code: it must not be taken for a function.
+ */
+static void signal_return_refused(void **state)
+{
+	static const uint8_t pattern[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+	struct object o;
+	struct eh_function f;
+	(void)state;
+	if (!object_load(libc_path, &o))
+		skip();
+	struct eh_reader r = {read_object, &o};
+	uint8_t *at = memmem(o.image, o.size, pattern, sizeof pattern);
+	assert_non_null(at);
+	uint64_t site = o.base + (uint64_t)(at - o.image) + 7;
+	assert_false(eh_find_function(&r, o.eh_frame_hdr, o.eh_frame_hdr_size, site, &f));
+	object_free(&o);
+}
+
 static void unwind_tables_distrusted(void **state)
 {
 	struct object o;
@@ -317,6 +336,7 @@ int main(void)
 	    cmocka_unit_test(refusals),
 	    cmocka_unit_test(blind_needs_the_number),
 	    cmocka_unit_test(emitted_code_runs),
+	    cmocka_unit_test(signal_return_refused),
 	    cmocka_unit_test(unwind_tables_distrusted),
 	    cmocka_unit_test(decoder_agrees_glibc),
 	    cmocka_unit_test(decoder_agrees_musl),
