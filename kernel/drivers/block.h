@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Block devices: asynchronous requests in batches; the page cache and raw /dev nodes stand on this. */
+/* Block devices: asynchronous requests in batches; the page cache and raw /dev nodes stand on this.
+ */
 #pragma once
 
 #include "lib/list.h"
@@ -22,7 +23,8 @@ struct block_request {
 	struct block_segment *seg;
 	unsigned nseg;
 	uint32_t sectors; /* of DISCARD and WRITE_ZEROES */
-	/* Called once, in interrupt or thread context, when done; err 0 or -EIO, -ENOSPC, -EOPNOTSUPP. */
+	/* Called once, in interrupt or thread context, when done; err 0 or -EIO, -ENOSPC,
+	 * -EOPNOTSUPP. */
 	void (*done)(struct block_request *r, int err);
 	void *private;
 	struct list link; /* driver's */
@@ -36,8 +38,9 @@ struct block_device {
 	uint32_t max_segments, max_segment_size;
 	bool read_only, rotational, has_flush, has_discard, has_write_zeroes;
 	char serial[21];
-	/* Starts the requests of a list, which is empty afterwards; thread context. Requests wait inside the
-	 * driver when the ring is full. `op` and `fua` of a request are the driver's to change. */
+	/* Starts the requests of a list, which is empty afterwards; thread context. Requests wait
+	 * inside the driver when the ring is full. `op` and `fua` of a request are the driver's to
+	 * change. */
 	void (*submit)(struct block_device *d, struct list *requests);
 	void *private;
 	struct inode *inode; /* of the device: its mapping is the device's page cache */
@@ -47,8 +50,8 @@ struct block_device {
 
 /* Registers a disk and tells the observers. Thread context. */
 void block_register(struct block_device *d);
-/* Has fn called (thread context) for each disk, registered already or later: who makes /dev/NAME and the page
- * cache. The record is kept. */
+/* Has fn called (thread context) for each disk, registered already or later: who makes /dev/NAME
+ * and the page cache. The record is kept. */
 struct block_observer {
 	struct list link;
 	void (*fn)(struct block_device *d);
