@@ -15,16 +15,36 @@ SECTOR = 512
 DIRECT = ["-kernel", str(KERNEL)]
 
 # What the disks carry: says its arguments and the number of CPUs; with "write PATH" or "read PATH"
-# it tries that on a disk.
+# it tries that on a disk; with "nodes" it visits each CPU and says where it is.
 PROGRAM = r"""
+#define _GNU_SOURCE
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+static int nodes(void)
+{
+	for (long i = 0; i < sysconf(_SC_NPROCESSORS_ONLN); i++) {
+		unsigned cpu, node, a, b, c, d;
+		cpu_set_t one;
+		CPU_ZERO(&one);
+		CPU_SET(i, &one);
+		sched_setaffinity(0, sizeof one, &one);
+		syscall(SYS_getcpu, &cpu, &node, 0);
+		__cpuid(1, a, b, c, d);
+		printf("cpu %u node %u apic %u\n", cpu, node, b >> 24);
+	}
+	return 0;
+}
 int main(int argc, char **argv)
 {
 	static char buf[1 << 16];
+	if (argc == 2 && !strcmp(argv[1], "nodes"))
+		return nodes();
 	if (argc == 3 && (!strcmp(argv[1], "write") || !strcmp(argv[1], "read"))) {
 		int w = argv[1][0] == 'w';
 		int fd = open(argv[2], w ? O_RDWR : O_RDONLY);

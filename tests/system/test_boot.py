@@ -47,6 +47,15 @@ def test_cpus(cpus, root, tmp_path):
     hello(run(tmp_path, [*DIRECT, "-append", "/hello world", *disk(root)], cpus=cpus, timeout=120), cpus)
 
 
+def test_numa(root, tmp_path):
+    memory = [a for n in "ab" for a in ("-object", f"memory-backend-ram,id={n},size=128M")]
+    r = run(tmp_path, [*DIRECT, "-append", "/hello nodes", *disk(root), *memory, "-numa", "node,cpus=0-1,memdev=a",
+                       "-numa", "node,cpus=2-3,memdev=b"], cpus=4)
+    seen = [tuple(map(int, line.split()[1::2])) for line in r.output.splitlines() if line.startswith("cpu ")]
+    assert [cpu for cpu, _, _ in seen] == [0, 1, 2, 3] and {apic for _, _, apic in seen} == {0, 1, 2, 3}, r
+    assert all(node == apic // 2 for _, node, apic in seen), r
+
+
 def test_8_mib(root, tmp_path):
     hello(run(tmp_path, [*DIRECT, "-append", "/hello world", *disk(root, "virtio-blk-device")], "microvm", memory=8))
 

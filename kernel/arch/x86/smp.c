@@ -77,6 +77,21 @@ static void wake_all(unsigned self)
 	}
 }
 
+/* ACPI lists processors and their nodes in its own order; ours is that of arrival. */
+static void order_tables(void)
+{
+	uint32_t node[MAX_CPUS] = {0};
+
+	for (unsigned id = 0; id < ncpus; id++)
+		for (unsigned i = 0; i < machine.cpu_count; i++)
+			if (machine.apic_ids[i] == cpus[id]->apic_id)
+				node[id] = machine.cpu_node[i];
+	for (unsigned id = 0; id < ncpus; id++) {
+		machine.apic_ids[id] = cpus[id]->apic_id;
+		machine.cpu_node[id] = node[id];
+	}
+}
+
 void smp_start(void)
 {
 	unsigned want = MIN(machine.cpu_count, (unsigned)MAX_CPUS);
@@ -96,6 +111,7 @@ void smp_start(void)
 		ncpus = atomic_load(&arrived);
 		if (ncpus < want)
 			pr_warn("%u of %u CPUs started", ncpus, want);
+		order_tables();
 	}
 	kernel_pml4[0] = 0; /* the identity map has served */
 	write_cr3(read_cr3());
