@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/export.h"
 #include "../lib/image.h"
 #include "../lib/repo.h"
 
@@ -80,5 +81,17 @@ int cmd_import(struct cmd *cmd)
 	    cmd_value(cmd, "description"), cmd_value(cmd, "version"));
 	if (!result)
 		cap_info(cmd->cap, "Imported %s", cmd_arg(cmd, 0));
+	return result;
+}
+
+int cmd_export(struct cmd *cmd)
+{
+	char *path = cap_repo_image_file(cmd->cap, cmd_arg(cmd, 0));
+	if (!path)
+		return -ENOENT;
+	int result = cap_image_export(cmd->cap, path, cmd_value(cmd, "format"), cmd_arg(cmd, 1));
+	if (!result)
+		cap_info(cmd->cap, "Wrote %s", cmd_arg(cmd, 1));
+	free(path);
 	return result;
 }

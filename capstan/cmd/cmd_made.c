@@ -14,6 +14,7 @@ static struct cap_made made_options(struct cmd *cmd)
 	    .bootcmd = cmd_value(cmd, "run"),
 	    .files = cmd_list(cmd, "file"),
 	    .dirs = cmd_list(cmd, "dir"),
+	    .links = cmd_list(cmd, "link"),
 	    .require = cmd_list(cmd, "require"),
 	    .output = cmd_value(cmd, "output"),
 	};

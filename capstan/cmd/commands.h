@@ -12,7 +12,7 @@ cmd_fn cmd_package_init, cmd_package_validate, cmd_package_build, cmd_package_co
 cmd_fn cmd_package_from_deb, cmd_package_from_host;
 cmd_fn cmd_package_search, cmd_package_push, cmd_pull, cmd_hub_serve;
 cmd_fn cmd_runtime_list, cmd_runtime_preview, cmd_runtime_init;
-cmd_fn cmd_run, cmd_images, cmd_rmi, cmd_info, cmd_import;
+cmd_fn cmd_run, cmd_images, cmd_rmi, cmd_info, cmd_import, cmd_export;
 cmd_fn cmd_instances, cmd_stop, cmd_delete, cmd_logs;
 cmd_fn cmd_volume_create, cmd_volume_delete, cmd_volume_list;
 cmd_fn cmd_do_completion, cmd_do_man;

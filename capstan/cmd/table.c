@@ -69,6 +69,12 @@ static const struct cmd_opt hub_opts[] = {
     END,
 };
 
+static const struct cmd_opt export_opts[] = {
+    {"format, f", "value", "qcow2, raw, vdi (VirtualBox), vmdk (VMware) or raw.tar.gz (Google)",
+	"qcow2"},
+    END,
+};
+
 static const struct cmd_opt stop_opts[] = {{"force, f", NULL, "do not wait for the guest"}, END};
 static const struct cmd_opt logs_opts[] = {
     {"follow, f", NULL, "go on until the instance ends"}, END};
@@ -131,6 +137,7 @@ static const struct cmd_opt made_opts[] = {
     {"run", "command", "boot command of the new package"},
     {"file", "HOST:GUEST", "also put this file into the package", NULL, OPT_REPEAT, KIND_FILE},
     {"dir", "HOST:GUEST", "also put this directory into the package", NULL, OPT_REPEAT, KIND_DIR},
+    {"link", "PATH:TARGET", "also put this symbolic link into the package", NULL, OPT_REPEAT},
     REQUIRE,
     {"output, o", "dir", "write NAME.mpm to this directory instead of importing it", NULL, 0,
 	KIND_DIR},
@@ -250,6 +257,8 @@ const struct cmd_spec cmd_table[] = {
 	KIND_IMAGE},
     {"import", "import an image file to the local repository", "image-name image-file", 2, 2,
 	cmd_import, import_opts, NULL, 0, KIND_FILE},
+    {"export", "write an image for another hypervisor", "image-name file", 2, 2, cmd_export,
+	export_opts, NULL, 0, KIND_IMAGE},
     {"rmi", "delete images", "image-name...", 1, -1, cmd_rmi, NULL, NULL, 0, KIND_IMAGE},
 
     {"pull", "pull an image from the remote repository", "[NAMESPACE/]image-name...", 1, -1,

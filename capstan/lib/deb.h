@@ -12,6 +12,8 @@ struct cap_made {
 	const char *bootcmd;	  /* a run.yaml with this command */
 	const struct strv *files; /* HOST:GUEST extra files */
 	const struct strv *dirs;
+	const struct strv
+	    *links; /* PATH:TARGET symbolic links, such as Debian's alternatives make */
 	const struct strv *require;
 };
 

@@ -34,6 +34,21 @@ static int add_manifest(struct cap *c, struct cap_tree *t, const struct cap_pack
 	return result;
 }
 
+static int add_links(struct cap *c, struct cap_tree *t, const struct strv *links)
+{
+	int result = 0;
+	for (size_t i = 0; !result && links && i < links->count; i++) {
+		const char *colon = strchr(links->items[i], ':');
+		if (!colon || links->items[i][0] != '/' || !colon[1])
+			return cap_fail(
+			    c, EINVAL, "--link \"%s\" is not /PATH:TARGET", links->items[i]);
+		char *path = xstrndup(links->items[i], colon - links->items[i]);
+		result = cap_tree_add_link(c, t, path, colon + 1);
+		free(path);
+	}
+	return result;
+}
+
 int cap_made_publish(struct cap *c, struct cap_tree *t, const struct cap_made *made,
     const char *name, const char *title, const char *version)
 {
@@ -53,6 +68,8 @@ int cap_made_publish(struct cap *c, struct cap_tree *t, const struct cap_made *m
 	    cap_name_valid(p.name)
 		? cap_add_extra_files(c, &extra, t)
 		: cap_fail(c, EINVAL, "\"%s\" is not a package name; give one with --name", p.name);
+	if (!result)
+		result = add_links(c, t, made->links);
 	if (!result)
 		result = add_run_yaml(c, t, made->bootcmd);
 	if (!result)

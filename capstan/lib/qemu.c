@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #define MICROVM_SLOTS 8
-#define MICROVM                                                                    \
-	"microvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,rtc=on,acpi=off," \
-	"auto-kernel-cmdline=on,ioapic2=off"
+#define MICROVM                                                           \
+	"microvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,rtc=on," \
+	"auto-kernel-cmdline=on,ioapic2=off,acpi="
 
 bool cap_kvm_works(void)
 {
@@ -207,7 +207,11 @@ static void add_machine(
 {
 	bool kvm = !strcmp(c->kvm.value, "true") && cap_kvm_works();
 	strv_add(args, "-M");
-	strv_add(args, strcmp(type, "microvm") ? type : MICROVM);
+	/* Other CPUs are found by ACPI's tables; for one CPU reading them would only cost time. */
+	if (strcmp(type, "microvm"))
+		strv_add(args, type);
+	else
+		strv_add(args, m->cpus > 1 ? MICROVM "on" : MICROVM "off");
 	strv_add(args, "-accel");
 	strv_add(args, kvm ? "kvm" : "tcg,thread=multi");
 	strv_add(args, "-cpu");

@@ -63,7 +63,7 @@ static int python_boot(
 
 static int lua_boot(struct cap *c, const char *where, const struct cap_config *cfg, struct buf *out)
 {
-	return script_boot(c, where, cfg, out, "lua");
+	return script_boot(c, where, cfg, out, "lua5.4");
 }
 
 static int perl_boot(

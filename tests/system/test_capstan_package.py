@@ -207,9 +207,9 @@ config_set:
     d = capstan.package("plain", {}, require=["hdfs"])
     out, _ = capstan("package", "compose", "img2", "-r", "datanode", cwd=d)
     assert "org.Data start" in out
-    for runtime, tool in [("python", "python3"), ("node", "node"), ("perl", "perl"), ("lua", "lua")]:
+    for runtime, tool in [("python", "python3"), ("node", "node"), ("perl", "perl"), ("lua", "lua5.4")]:
         capstan("package", "import", cwd=capstan.package(
-            f"carrara.{tool}", {f"usr/bin/{tool}": ("#!/bin/sh\n", 0o755)}))
+            f"carrara.{tool.removesuffix('5.4')}", {f"usr/bin/{tool}": ("#!/bin/sh\n", 0o755)}))
         d = capstan.package(f"r{runtime}", {"main.x": "x"}, run=f"runtime: {runtime}\nmain: /main.x\nargs: [1]\n")
         assert f"/usr/bin/{tool} /main.x 1" in capstan("package", "compose", "r", cwd=d)[0]
 
@@ -386,3 +386,37 @@ def test_full_disk_is_an_error_not_half_an_image(capstan):
     r = subprocess.run(["unshare", "-rm", "sh", "-c", script], env=capstan.env, capture_output=True, text=True)
     assert "status 1\n" in r.stdout and r.stdout.endswith("status 1\n"), r
     assert "No space left" in r.stderr
+
+
+def test_export_for_other_hypervisors(capstan):
+    d = capstan.package("app", {"x": "y"}, run="runtime: native\nbootcmd: /x 1\n")
+    capstan("package", "compose", "img", "--size", "8M", cwd=d)
+    for fmt in ("vdi", "vmdk", "raw", "qcow2"):
+        capstan("export", "-f", fmt, "img", f"out.{fmt}")
+        info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", capstan.tmp / f"out.{fmt}"]))
+        assert (info["format"], info["virtual-size"]) == (fmt, 8 << 20)
+    _, err = capstan("export", "-f", "raw.tar.gz", "img", "out.tar.gz")
+    assert "cannot boot by itself" in err
+    with tarfile.open(capstan.tmp / "out.tar.gz") as t:
+        assert [(m.name, m.size) for m in t] == [("disk.raw", 8 << 20)]
+        assert t.extractfile("disk.raw").read() == (capstan.tmp / "out.raw").read_bytes()
+    assert "unknown format" in capstan("export", "-f", "iso", "img", "x", status=64)[1]
+
+
+def test_packages_from_the_host_and_from_debian(capstan):
+    capstan("package", "from-host", "/bin/sh", "--name", "shell", "--version", "1.2", "--run", "/bin/sh -c 'echo a b'",
+            "--link", "/usr/bin/mysh:dash")
+    d = capstan.package("app", {}, require=["shell ^1"])
+    out, _ = capstan("package", "compose", "img", cwd=d)
+    assert "Command line set to: /bin/sh -c 'echo a b'" in out
+    tree = capstan.extract(capstan.image("img"))
+    assert os.readlink(tree / "usr/bin/mysh") == "dash" and (tree / "usr/bin/dash").exists()
+    assert (tree / "usr/lib/x86_64-linux-gnu/libc.so.6").exists()
+    # An installed Debian package: its program, the libraries it needs, no documentation.
+    capstan("package", "from-deb", "gzip", "tar")
+    out, _ = capstan("package", "describe", "gzip", "-c")
+    listing = out.split("CONTENT:")[1].split()
+    assert any(f.endswith("/bin/gzip") for f in listing) and any(f.endswith("/bin/tar") for f in listing)
+    assert any("libacl.so" in f for f in listing) and not any("/share/doc" in f for f in listing)
+    assert "neither dpkg nor apt knows" in capstan("package", "from-deb", "no-such-package-x", status=1)[1]
+    assert "not /PATH:TARGET" in capstan("package", "from-host", "/bin/sh", "--link", "x", status=64)[1]
