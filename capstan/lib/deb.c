@@ -123,7 +123,8 @@ static int take_installed(struct from_deb *f, const struct deb_info *info)
 			struct stat st;
 			if (lstat(files.items[i], &st))
 				continue;
-			/* Plug-ins may find their libraries in ways of their own: none is required. */
+			/* Plug-ins may find their libraries in ways of their own: none is required.
+			 */
 			f->col.optional = true;
 			if (S_ISDIR(st.st_mode))
 				result = cap_tree_mkdir(

@@ -392,16 +392,23 @@ static int examine_script(struct cap_collector *col, const char *file)
 	char *save = NULL, *interpreter = strtok_r(line + 2, " \t\r", &save);
 	if (!interpreter)
 		return 0;
+	if (col->optional && !path_exists(interpreter)) {
+		cap_detail(col->c, "%s needs %s, which is not on this host", file, interpreter);
+		return 0;
+	}
 	int result = cap_collect_path(col, interpreter);
 	char *word = strtok_r(NULL, " \t\r", &save);
 	if (result || strcmp(path_base(interpreter), "env"))
 		return result;
 	while (word && (word[0] == '-' || strchr(word, '=')))
 		word = strtok_r(NULL, " \t\r", &save);
+	bool quiet = col->c->quiet_errors;
+	col->c->quiet_errors = quiet || col->optional;
 	char *program = word ? cap_find_program(col->c, word) : NULL;
+	col->c->quiet_errors = quiet;
 	if (program)
 		result = cap_collect_path(col, program);
-	else if (word)
+	else if (word && !col->optional)
 		result = -ENOENT;
 	free(program);
 	return result;
