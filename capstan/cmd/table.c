@@ -218,6 +218,11 @@ const struct cmd_spec cmd_table[] = {
 	"them. What is not installed is downloaded with apt-get and not installed."},
     {"package from-host", "makes a package from programs of this host and what they need",
 	"program...", 1, -1, cmd_package_from_host, made_opts, NULL, 0, KIND_FILE},
+    {"package from-oci",
+	"makes a package from an OCI image layout (a directory, as skopeo writes it)",
+	"layout[:reference]", 1, 1, cmd_package_from_oci, made_opts, NULL, 0, KIND_DIR},
+    {"package export-oci", "writes the package and all it requires as an OCI image layout",
+	"new-directory", 1, 1, cmd_package_export_oci, collect_opts, NULL, 0, KIND_DIR},
     {"package remove", "removes a package from the local repository", "package-name", 1, 1,
 	cmd_package_remove, NULL, NULL, 0, KIND_PACKAGE},
 

@@ -7,14 +7,16 @@
 #include <string.h>
 
 #include "hub.h"
+#include "hub_index.h"
 #include "repo.h"
+#include "solve.h"
 #include "version.h"
 
 struct resolution {
 	struct cap *c;
 	struct cap_deps *deps;
 	struct strv path; /* packages being resolved, outermost first */
-	bool pull;
+	bool pull_each;	  /* fetch what is missing as it is met */
 };
 
 static int check_version(
@@ -35,17 +37,17 @@ static int check_version(
 			   p->name, range, p->version);
 }
 
-/* Loads a package that satisfies the range, pulling it when that is allowed. */
 static int load(struct resolution *r, const char *who, const char *name, const char *range,
     struct cap_package *p)
 {
 	bool quiet = r->c->quiet_errors;
-	r->c->quiet_errors = quiet || r->pull;
+	r->c->quiet_errors = quiet || r->pull_each;
 	int result = cap_repo_package(r->c, name, p);
 	if (!result && (result = check_version(r->c, who, p, range)))
 		cap_package_free(p);
 	r->c->quiet_errors = quiet;
-	if (!result || !r->pull)
+	/* A bucket has one version of each package: there is nothing to choose. */
+	if (!result || !r->pull_each)
 		return result;
 	result = cap_hub_pull_package(r->c, name, range);
 	if (!result)
@@ -120,10 +122,10 @@ static int resolve_list(struct resolution *r, const char *who, const struct strv
 	return result;
 }
 
-int cap_deps_resolve(struct cap *c, const char *who, const struct strv *require, bool pull_missing,
+static int resolve_local(struct cap *c, const char *who, const struct strv *require, bool pull_each,
     struct cap_deps *deps)
 {
-	struct resolution r = {.c = c, .deps = deps, .pull = pull_missing};
+	struct resolution r = {.c = c, .deps = deps, .pull_each = pull_each};
 	*deps = (struct cap_deps){0};
 	strv_add(&r.path, who);
 	int result = resolve_list(&r, who, require);
@@ -131,6 +133,84 @@ int cap_deps_resolve(struct cap *c, const char *who, const struct strv *require,
 	if (result)
 		cap_deps_free(deps);
 	return result;
+}
+
+/* Local packages and the hub's, as candidates. Their strings belong to locals and index. */
+static struct cap_candidate *gather(
+    struct cap *c, struct cap_deps *locals, const struct hub_index *index, size_t *count)
+{
+	struct strv names = {0};
+	cap_repo_packages(c, &names);
+	locals->list = xcalloc(names.count, sizeof(*locals->list));
+	for (size_t i = 0; i < names.count; i++)
+		if (!cap_repo_package(c, names.items[i], &locals->list[locals->count]))
+			locals->count++;
+	strv_free(&names);
+	struct cap_candidate *list = xcalloc(locals->count + index->count, sizeof(*list));
+	*count = 0;
+	for (size_t i = 0; i < locals->count; i++)
+		list[(*count)++] = (struct cap_candidate){.name = locals->list[i].name,
+		    .version = locals->list[i].version,
+		    .require = &locals->list[i].require,
+		    .preferred = true};
+	for (size_t i = 0; i < index->count; i++)
+		list[(*count)++] = (struct cap_candidate){.name = index->list[i].name,
+		    .version = index->list[i].version,
+		    .require = &index->list[i].require};
+	return list;
+}
+
+static bool have_version(const struct cap_deps *locals, const char *name, const char *version)
+{
+	const struct cap_package *p = resolved(locals, name);
+	return p && !strcmp(p->version ? p->version : "", version);
+}
+
+/* Brings the local repository to one version of each package that satisfies everything. */
+static int solve_and_pull(
+    struct cap *c, const char *who, const struct strv *require, const struct hub_index *index)
+{
+	struct cap_deps locals = {0};
+	struct strv picks = {0};
+	size_t count;
+	struct cap_candidate *list = gather(c, &locals, index, &count);
+	int result = cap_solve(c, who, require, list, count, &picks);
+	for (size_t i = 0; !result && i < picks.count; i++) {
+		char *name = xstrndup(picks.items[i], strcspn(picks.items[i], " "));
+		const char *version = picks.items[i] + strlen(name) + 1;
+		if (!have_version(&locals, name, version)) {
+			char *range = *version ? xasprintf("=%s", version) : xstrdup("");
+			result = cap_hub_pull_package(c, name, range);
+			free(range);
+		}
+		free(name);
+	}
+	free(list);
+	strv_free(&picks);
+	cap_deps_free(&locals);
+	return result;
+}
+
+int cap_deps_resolve(struct cap *c, const char *who, const struct strv *require, bool pull_missing,
+    struct cap_deps *deps)
+{
+	struct hub_index index;
+	if (!pull_missing)
+		return resolve_local(c, who, require, false, deps);
+	bool quiet = c->quiet_errors;
+	c->quiet_errors = true;
+	int result = resolve_local(c, who, require, false, deps);
+	c->quiet_errors = quiet;
+	if (!result)
+		return 0; /* nothing is missing: the hub is not asked */
+	result = cap_hub_load_index(c, &index);
+	if (result == -ENOENT)
+		return resolve_local(c, who, require, true, deps);
+	if (result)
+		return result;
+	result = solve_and_pull(c, who, require, &index);
+	hub_index_free(&index);
+	return result ? result : resolve_local(c, who, require, false, deps);
 }
 
 void cap_deps_free(struct cap_deps *deps)

@@ -105,11 +105,7 @@ static int check_serial(struct cap *c, const struct hub_index *index)
 	return result;
 }
 
-/*
- * Loads the signed index. -ENOENT without an error event when the URL has none and is not known to
- * have had one: then it is a bucket.
- */
-static int load_index(struct cap *c, struct hub_index *index)
+int cap_hub_load_index(struct cap *c, struct hub_index *index)
 {
 	struct buf text = {0};
 	char *url = cap_hub_url(c, HUB_SIGNED_NAME), *known = recall(c, "key"), *key = NULL;
@@ -215,7 +211,7 @@ int cap_hub_pull_package(struct cap *c, const char *name, const char *range)
 	struct hub_index index;
 	if (!cap_name_valid(name))
 		return cap_fail(c, EBADMSG, "\"%s\" is not a package name", name);
-	int result = load_index(c, &index);
+	int result = cap_hub_load_index(c, &index);
 	if (result == -ENOENT)
 		return cap_bucket_pull(c, name, range);
 	if (result)
@@ -231,7 +227,7 @@ int cap_hub_search(struct cap *c, const char *part, struct cap_hub_entry **list,
 	struct hub_index index;
 	*list = NULL;
 	*count = 0;
-	int result = load_index(c, &index);
+	int result = cap_hub_load_index(c, &index);
 	if (result == -ENOENT)
 		return cap_bucket_search(c, part, list, count);
 	for (size_t i = 0; !result && i < index.count; i++) {

@@ -10,6 +10,13 @@
 #include "cap.h"
 #include "util.h"
 
+struct hub_index;
+/*
+ * The verified index of the repository. -ENOENT without an error event when the URL is a bucket,
+ * which has none.
+ */
+int cap_hub_load_index(struct cap *c, struct hub_index *index);
+
 /* Downloads the newest version of a package in range ("" for any), checks it and imports it. */
 int cap_hub_pull_package(struct cap *c, const char *name, const char *range);
 

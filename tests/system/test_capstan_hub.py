@@ -98,6 +98,32 @@ def test_publish_and_use_on_a_clean_root(capstan):
         assert h.stop() == 0
 
 
+def test_versions_are_chosen_together(capstan):
+    """The newest "web" would need a "lib" that "db" cannot work with: an older "web" is the answer."""
+    with hub(capstan) as h:
+        for name, version, require in [
+                ("lib", "1.0", []), ("lib", "1.5", []), ("lib", "2.0", []), ("db", "1.0", ["lib ^1.2"]),
+                ("web", "1.0", ["lib >=1"]), ("web", "2.0", ["lib >=2"]), ("bad", "1.0", ["lib >=2", "db"]),
+                ("gone", "1.0", ["nothing >=1"])]:
+            capstan("package", "push", build(capstan, name, version, require=require), env=h.env)
+        env = {**h.env, **clean_root(capstan)}
+        d = capstan.package("app", {"x": "y"}, require=["web", "db"], run="runtime: native\nbootcmd: /x\n")
+        capstan("package", "compose", "i", "-p", cwd=d, env=env)
+        have = {p["name"]: p["version"] for p in json.loads(capstan("--json", "package", "list", env=env)[0])}
+        assert have == {"web": "1.0", "db": "1.0", "lib": "1.5"}
+        # What is here and fits is kept, and the hub is not even asked.
+        capstan("package", "compose", "i", "-p", cwd=d, env={**env, "CAPSTAN_REPO_URL": "http://127.0.0.1:1"})
+        d = capstan.package("app2", {}, require=["bad"])
+        _, err = capstan("package", "collect", "-p", cwd=d, env=env, status=65)
+        assert "no versions fit together" in err and "bad 1.0 requires lib >=2" in err and "db 1.0 requires lib ^1.2" in err
+        d = capstan.package("app3", {}, require=["gone"])
+        _, err = capstan("package", "collect", "-p", cwd=d, env=env, status=1)
+        assert "gone 1.0 requires nothing >=1, but no repository has nothing" in err
+        d = capstan.package("app4", {}, require=["lib >=3"])
+        _, err = capstan("package", "collect", "-p", cwd=d, env=env, status=65)
+        assert "app4 requires lib >=3, but there is only" in err
+
+
 def test_only_the_token_may_publish_and_only_packages(capstan):
     with hub(capstan) as h:
         mpm = build(capstan, "p", "1.0")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Packages, runtimes and composition, through the command line."""
+import hashlib
 import io
 import json
 import os
@@ -420,3 +421,65 @@ def test_packages_from_the_host_and_from_debian(capstan):
     assert any("libacl.so" in f for f in listing) and not any("/share/doc" in f for f in listing)
     assert "neither dpkg nor apt knows" in capstan("package", "from-deb", "no-such-package-x", status=1)[1]
     assert "not /PATH:TARGET" in capstan("package", "from-host", "/bin/sh", "--link", "x", status=64)[1]
+
+
+def test_oci_layout_round_trip(capstan):
+    capstan("package", "import", cwd=capstan.package("base", {"usr/bin/tool": ("#!/bin/sh\n", 0o755), "a": "base"}))
+    d = capstan.package("app", {"a": "app", "dir/b": "b"}, version="1.2", require=["base"],
+                        run="runtime: native\nbootcmd: --cwd=/dir /usr/bin/tool 'x y'\nenv: {K: v}\n")
+    capstan("package", "export-oci", capstan.tmp / "layout", cwd=d)
+    layout = capstan.tmp / "layout"
+    index = json.loads((layout / "index.json").read_text())
+    for blob in (layout / "blobs/sha256").iterdir():
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+    manifest = json.loads((layout / "blobs/sha256" / index["manifests"][0]["digest"][7:]).read_text())
+    config = json.loads((layout / "blobs/sha256" / manifest["config"]["digest"][7:]).read_text())
+    assert config["config"] == {"Cmd": ["/usr/bin/tool", "x y"], "Env": ["K=v"], "WorkingDir": "/dir"}
+    assert config["rootfs"]["diff_ids"] == [manifest["layers"][0]["digest"]]
+    assert "exists already" in capstan("package", "export-oci", layout, cwd=d, status=1)[1]
+    capstan("package", "from-oci", layout, "--name", "again")
+    user = capstan.package("user", {}, require=["again"])
+    out, _ = capstan("package", "compose", "img", cwd=user)
+    assert "Command line set to: --env=K=v --cwd=/dir /usr/bin/tool 'x y'" in out
+    assert (capstan.extract(capstan.image("img")) / "a").read_text() == "app"
+
+
+def test_oci_layers_white_outs_and_damage(capstan):
+    layout = capstan.tmp / "layout"
+    (layout / "blobs/sha256").mkdir(parents=True)
+
+    def blob(data):
+        digest = hashlib.sha256(data).hexdigest()
+        (layout / "blobs/sha256" / digest).write_bytes(data)
+        return {"digest": "sha256:" + digest, "size": len(data)}
+
+    def layer(*files):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz") as t:
+            for name in files:
+                info = tarfile.TarInfo(name)
+                info.size = 1
+                t.addfile(info, io.BytesIO(b"x"))
+        return blob(out.getvalue())
+
+    def image(ref, *layers, cpu="amd64"):
+        config = blob(json.dumps({"config": {"Entrypoint": ["/bin/e"], "Cmd": ["c"], "Env": ["PATH=/bin"]}}).encode())
+        m = blob(json.dumps({"config": config, "layers": list(layers)}).encode())
+        m["platform"] = {"os": "linux", "architecture": cpu}
+        m["annotations"] = {"org.opencontainers.image.ref.name": ref}
+        return m
+
+    one = image("one", layer("bin/e", "d/a", "d/b", "e/x", "f"), layer("d/.wh.a", "e/.wh..wh..opq", "e/new", ".wh.f"))
+    (layout / "index.json").write_text(json.dumps({"manifests": [one, image("arm", cpu="arm64"), image("two", layer("z"))]}))
+    assert "several images" in capstan("package", "from-oci", layout, status=65)[1]
+    capstan("package", "from-oci", f"{layout}:one", "--name", "one")
+    out, _ = capstan("package", "describe", "one", "-c")
+    assert out.split("CONTENT:")[1].split() == ["/bin/e", "/d/b", "/e/new", "/meta/package.yaml", "/meta/run.yaml"]
+    assert "--env=PATH=/bin /bin/e c" in out
+    assert "no image for linux/amd64 named arm" in capstan("package", "from-oci", f"{layout}:arm", status=65)[1]
+    for b in (layout / "blobs/sha256").iterdir():
+        if b.read_bytes()[:2] == b"\x1f\x8b":
+            b.write_bytes(b.read_bytes() + b"!")
+    assert "does not have the content" in capstan("package", "from-oci", f"{layout}:two", status=65)[1]
+    (layout / "index.json").write_text("{")
+    assert "index.json:1" in capstan("package", "from-oci", layout, status=65)[1]
