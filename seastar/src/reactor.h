@@ -92,7 +92,7 @@ struct ss_reactor {
 	_Alignas(64) _Atomic int sleeping;
 	_Atomic(struct ss_alien_call *) aliens;
 	_Atomic int poked; /* signals for the application or a wish to stop */
-	_Alignas(64) bool stop;
+	_Alignas(64) _Atomic bool stop;
 	pthread_t thread;
 	bool has_thread;
 	int cpu; /* pinned to, or -1 */

@@ -12,6 +12,7 @@
 #include <seastar/file.h>
 #include <seastar/future.h>
 #include <seastar/log.h>
+#include <seastar/lsa.h>
 #include <seastar/loop.h>
 #include <seastar/mem.h>
 #include <seastar/net.h>
