@@ -276,14 +276,20 @@ bool ss_need_preempt(void)
 static void yield_run(ss_task *t)
 {
 	ss_state *s = ss_container_of(t, ss_state, w.task);
+	struct ss_waiter *w = s->waiter;
 
 	/* From here on it is an ordinary chain whose first step just ended. */
 	t->run = ss_state_run;
 	s->r = (ss_result){.i = 0, .err = 0};
-	if (s->tail)
+	if (s->tail) {
 		ss_state_run(t);
-	else
+	} else if (w && w->task.group == t->group) {
+		/* This task's turn is all the waiter waited for: no need to queue it again. */
+		s->waiter = NULL;
+		w->task.run(&w->task);
+	} else {
 		state_finish(s, s->r);
+	}
 }
 
 ss_future ss_yield(void)
