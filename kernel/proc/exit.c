@@ -11,6 +11,7 @@
 #include "proc/lifecycle.h"
 #include "proc/pidtimers.h"
 #include "proc/signal_send.h"
+#include "proc/usage.h"
 #include "sys/syscall.h"
 
 #define EXIT_STATUS(status) (((status)&0xff) << 8)
@@ -71,7 +72,7 @@ static void release_resources(struct program *p)
 		dentry_put(cwd);
 	if (root)
 		dentry_put(root);
-	atomic_store(&p->peak_rss_pages, atomic_load(&mm->peak_rss));
+	atomic_store(&p->peak_rss_pages, usage_peak_pages(mm));
 	mm_get(&kernel_mm);
 	mm_activate(&kernel_mm);
 	mm_put(mm);

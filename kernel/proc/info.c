@@ -101,6 +101,14 @@ static void set_times(struct rusage *u, int64_t user, int64_t kernel)
 	memcpy(&u->ru_stime, &b, sizeof b);
 }
 
+int64_t usage_peak_pages(struct mm *m)
+{
+	int64_t now =
+	    atomic_load(&m->rss_anon) + atomic_load(&m->rss_file) + atomic_load(&m->rss_shmem);
+	int64_t peak = atomic_load(&m->peak_rss);
+	return MAX(now, peak);
+}
+
 void usage_of_program(struct program *p, struct rusage *u, bool with_children)
 {
 	struct thread *t;
@@ -133,7 +141,7 @@ SYSCALL(getrusage, int who, void __user *out)
 	int64_t user, kernel;
 	switch (who) {
 	case RUSAGE_SELF:
-		atomic_store(&p->peak_rss_pages, atomic_load(&p->mm->peak_rss));
+		atomic_store(&p->peak_rss_pages, usage_peak_pages(p->mm));
 		usage_of_program(p, &u, false);
 		break;
 	case RUSAGE_CHILDREN:
@@ -144,7 +152,7 @@ SYSCALL(getrusage, int who, void __user *out)
 		set_times(&u, user, kernel);
 		u.ru_nvcsw = (long)t->voluntary;
 		u.ru_nivcsw = (long)t->preemptions;
-		u.ru_maxrss = atomic_load(&p->mm->peak_rss) * 4;
+		u.ru_maxrss = usage_peak_pages(p->mm) * 4;
 		break;
 	default:
 		return -EINVAL;

@@ -7,3 +7,5 @@
 
 /* Fills *u with what p used; with_children adds the children it waited for (wait4()'s view). */
 void usage_of_program(struct program *p, struct rusage *u, bool with_children);
+/* Most pages of memory m had at once. */
+int64_t usage_peak_pages(struct mm *m);

@@ -1,47 +1,55 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * For test programs that must pass on the host and in a Carrara machine. CHECK counts; a program's
- * main() ends with `return check_report();`, which prints "N passed, M failed" and gives 1 if
- * anything failed.
+ * Checks for guest programs: ordinary Linux programs that must pass on the host and in a Carrara
+ * VM. A failed CHECK says where and goes on; check_report() prints the totals and gives the exit
+ * status.
  */
 #pragma once
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static int check_passed, check_failed;
+static atomic_int check_passed, check_failed;
 
-static inline void check_note(int ok, const char *file, int line, const char *what, int err)
+static inline int check_result(int ok, const char *file, int line, const char *text)
 {
+	int saved = errno;
 	if (ok) {
-		check_passed++;
-		return;
+		atomic_fetch_add(&check_passed, 1);
+	} else {
+		atomic_fetch_add(&check_failed, 1);
+		printf(
+		    "%s:%d: failed: %s (errno %d: %s)\n", file, line, text, saved, strerror(saved));
 	}
-	check_failed++;
-	printf("%s:%d: FAILED: %s (errno %d, %s)\n", file, line, what, err, strerror(err));
-	fflush(stdout);
+	errno = saved;
+	return ok;
 }
 
-#define CHECK(cond)                                                \
-	do {                                                       \
-		errno = 0;                                         \
-		int ok_ = !!(cond);                                \
-		check_note(ok_, __FILE__, __LINE__, #cond, errno); \
+/* True if cond holds; usable from any thread. */
+#define CHECK(cond) check_result(!!(cond), __FILE__, __LINE__, #cond)
+/* The call fails with the given error. */
+#define CHECK_ERR(call, error)                         \
+	do {                                             \
+		errno = 0;                               \
+		CHECK((call) == -1 && errno == (error)); \
 	} while (0)
 
-/* The call fails (returns -1) with this error. */
-#define CHECK_ERR(expr, error)                                            \
-	do {                                                              \
-		errno = 0;                                                \
-		long r_ = (long)(expr);                                   \
-		int e_ = errno;                                           \
-		check_note(r_ == -1 && e_ == (error), __FILE__, __LINE__, \
-		    #expr " fails with " #error, e_);                     \
-	} while (0)
-
+/* Prints "N passed, M failed"; returns the exit status of main(). */
 static inline int check_report(void)
 {
-	printf("%d passed, %d failed\n", check_passed, check_failed);
-	return check_failed != 0;
+	printf("%d passed, %d failed\n", atomic_load(&check_passed), atomic_load(&check_failed));
+	fflush(stdout);
+	return atomic_load(&check_failed) || !atomic_load(&check_passed);
+}
+
+/* Monotonic seconds, for checks of durations. */
+static inline double check_seconds(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
