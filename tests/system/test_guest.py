@@ -17,6 +17,7 @@ PROGRAMS = sorted(p.name for p in DIRECTORY.glob("*")
 @pytest.fixture(scope="session")
 def image(tmp_path_factory):
     where = tmp_path_factory.mktemp("guest")
+    (where / "root").mkdir()
     for name in PROGRAMS:
         if name.endswith("_overlay"):  # it looks at what it has put into the image
             subprocess.run([DIRECTORY / name, "--prepare", where / "root" / "prepared"], check=True)
