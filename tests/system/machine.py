@@ -28,7 +28,8 @@ PROGRAM = r"""
 #include <unistd.h>
 static int nodes(void)
 {
-	for (long i = 0; i < sysconf(_SC_NPROCESSORS_ONLN); i++) {
+	long n = sysconf(_SC_NPROCESSORS_ONLN); /* of those it may use: before it changes that */
+	for (long i = 0; i < n; i++) {
 		unsigned cpu, node, a, b, c, d;
 		cpu_set_t one;
 		CPU_ZERO(&one);
