@@ -409,7 +409,7 @@ static void congestion(struct ns_tcp *c, struct ack_info *a)
 		break;
 	}
 	if (c->cwnd_clamp && c->cwnd > c->cwnd_clamp)
-		c->cwnd = c->cwnd_clamp;
+		c->cwnd = NS_MAX(c->cwnd_clamp, (uint32_t)c->mss);
 }
 
 /* RFC 8985 7.4: an acknowledgement of the probe itself means that it repaired a loss. */

@@ -162,6 +162,8 @@ void tcp_sync_mss(struct ns_tcp *c)
 	/* No more than half of what the peer can hold, or nothing would ever be delayed. */
 	if (c->max_window && c->mss > c->max_window / 2 && c->max_window >= 2 * MIN_MSS)
 		c->mss = (uint16_t)NS_MAX(c->max_window / 2, MIN_MSS);
+	if (c->cwnd < c->mss) /* the path became wider */
+		c->cwnd = c->mss;
 }
 
 void tcp_handshake_done(struct ns_tcp *c, uint32_t peer_mss, uint64_t now)
