@@ -246,6 +246,7 @@ static int start_read(struct mapping *m, uint64_t index, unsigned n)
 	if (!have)
 		return -ENOMEM;
 	int err = 0;
+	radix_stock_up();
 	mutex_lock(&m->lock);
 	while (in < have && !(err = insert_locked(m, index + in, page[in])))
 		in++;
@@ -361,6 +362,7 @@ struct page *mapping_add(struct mapping *m, uint64_t index, struct page *p, bool
 	struct page *there = NULL;
 	int err;
 	do {
+		radix_stock_up();
 		mutex_lock(&m->lock);
 		err = insert_locked(m, index, p);
 		if (err == -EEXIST)

@@ -2,9 +2,11 @@
 /* Radix tree of the page cache; see radix.h. */
 #include <asm/errno.h>
 #include "mm/radix.h"
+#include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "mm/pagecache.h"
 #include "sched/rcu.h"
+#include "sched/sync.h"
 
 #define BITS 6
 #define SLOTS 64u
@@ -46,11 +48,45 @@ static void node_free_rcu(struct rcu_head *h)
 	kfree(container_of(h, struct node, rcu));
 }
 
+/*
+ * Nodes are wanted with a tree locked, and an allocation that runs short of memory would look for
+ * pages to free in the very same tree. So there is a stock, filled up before the tree is locked.
+ */
+#define STOCK_LOW 24u
+#define STOCK_FULL 64u
+static struct mutex stock_lock;
+static struct node *stock; /* linked through slot[0] */
+static _Atomic unsigned stocked;
+
+void radix_stock_up(void)
+{
+	while (atomic_load_explicit(&stocked, memory_order_relaxed) < STOCK_LOW) {
+		for (unsigned i = 0; i < STOCK_FULL - STOCK_LOW; i++) {
+			struct node *n = kmalloc(sizeof(*n));
+			if (!n)
+				return;
+			mutex_lock(&stock_lock);
+			n->slot[0] = stock;
+			stock = n;
+			atomic_fetch_add(&stocked, 1);
+			mutex_unlock(&stock_lock);
+		}
+	}
+}
+
 static struct node *node_new(unsigned shift)
 {
-	struct node *n = kzalloc(sizeof(*n));
-	if (n)
-		n->shift = shift;
+	mutex_lock(&stock_lock);
+	struct node *n = stock;
+	if (n) {
+		stock = n->slot[0];
+		atomic_fetch_sub(&stocked, 1);
+	}
+	mutex_unlock(&stock_lock);
+	if (!n)
+		return NULL;
+	memset(n, 0, sizeof(*n));
+	n->shift = shift;
 	return n;
 }
 

@@ -11,6 +11,9 @@ struct mapping;
 
 /* RCU or locked; not referenced. */
 struct page *radix_find(const struct mapping *m, uint64_t index);
+/* To be called before the tree is locked for an insertion: sees that there will be memory for
+ * nodes. */
+void radix_stock_up(void);
 /* Locked. 0, -EEXIST or -ENOMEM. */
 int radix_insert(struct mapping *m, uint64_t index, struct page *p);
 /* Locked. The page that was there or NULL. */

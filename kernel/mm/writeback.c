@@ -22,11 +22,13 @@
 #define FLUSH_INTERVAL (5 * NSEC_PER_SEC)
 #define DIRTY_BACKGROUND 10 /* percent of memory where write-back starts */
 #define DIRTY_LIMIT 20	    /* percent of memory where writers wait */
+#define RECLAIM_AT_ONCE 512 /* pages: a grace period each time is too dear for less */
 
 static struct mutex dirty_lock;
 static struct list dirty_mappings = LIST_INIT(dirty_mappings);
 static struct waitq flusher_wait, throttled;
 static bool flush_now;
+static struct thread *flusher_thread;
 
 static bool has_store(const struct mapping *m)
 {
@@ -334,14 +336,17 @@ static bool evict(struct page *p, struct page_batch *batch)
 			atomic_fetch_add(&m->zaps, 1);
 			mm_zap_mapping(m, p->index, p->index);
 		}
-		mutex_lock(&m->lock);
-		int two = 2; /* the tree's and ours: freeze it, and no lookup can get it any more */
-		uint32_t busy = atomic_load(&p->flags) & (PG_DIRTY | PG_WRITEBACK);
-		if (!busy && atomic_compare_exchange_strong(&p->refs, &two, 0)) {
-			page_detach(m, p);
-			freed = true;
+		/* Whoever wants memory may be changing this very tree. */
+		if (mutex_trylock(&m->lock)) {
+			int two = 2; /* the tree's and ours: freeze it, and no lookup can get it any
+					more */
+			uint32_t busy = atomic_load(&p->flags) & (PG_DIRTY | PG_WRITEBACK);
+			if (!busy && atomic_compare_exchange_strong(&p->refs, &two, 0)) {
+				page_detach(m, p);
+				freed = true;
+			}
+			mutex_unlock(&m->lock);
 		}
-		mutex_unlock(&m->lock);
 	}
 	page_unlock(p);
 	if (freed)
@@ -351,17 +356,16 @@ static bool evict(struct page *p, struct page_batch *batch)
 	return freed;
 }
 
-static size_t cache_reclaim(size_t n)
+/* The clock goes round, twice at most: the first time it takes the marks of use away. */
+static size_t scan(size_t n)
 {
 	struct page_batch batch = {0};
 	size_t freed = 0;
 
-	if (atomic_load(&memstats.cached) == 0)
-		return 0;
 	for (uint64_t looked = 0; looked < 2 * page_count && freed < n; looked++) {
 		uint64_t at = __atomic_fetch_add(&clock_hand, 1, __ATOMIC_RELAXED) % page_count;
-		rcu_read_lock();
 		struct page *p = &page_array[at];
+		rcu_read_lock();
 		if (reclaimable(p) && evict(p, &batch))
 			freed++;
 		rcu_read_unlock();
@@ -371,7 +375,27 @@ static size_t cache_reclaim(size_t n)
 	page_batch_flush(&batch);
 	if (freed)
 		rcu_synchronize();
-	if (freed < n && atomic_load(&memstats.dirty))
+	return freed;
+}
+
+static size_t cache_reclaim(size_t n)
+{
+	size_t freed = 0;
+
+	if (n < RECLAIM_AT_ONCE)
+		n = RECLAIM_AT_ONCE;
+	for (int tries = 0; tries < 10 && !freed && atomic_load(&memstats.cached); tries++) {
+		freed = scan(n);
+		if (freed || !dirty_pages() || current_thread() == flusher_thread)
+			break;
+		/* All of it dirty: nothing to gain before some is written. */
+		mutex_lock(&dirty_lock);
+		flush_now = true;
+		waitq_wake_all(&flusher_wait);
+		waitq_wait(&throttled, &dirty_lock, time_now() + 50 * NSEC_PER_MSEC, 0);
+		mutex_unlock(&dirty_lock);
+	}
+	if (freed < n && atomic_load(&memstats.dirty) && current_thread() != flusher_thread)
 		wake_flusher();
 	return freed;
 }
@@ -387,6 +411,7 @@ void pagecache_init(void)
 
 void writeback_start(void)
 {
-	if (!kthread_create("writeback", flusher, NULL))
+	flusher_thread = kthread_create("writeback", flusher, NULL);
+	if (!flusher_thread)
 		panic("no memory for the write-back thread");
 }
