@@ -87,16 +87,17 @@ static bool refill(struct magazine *m, unsigned c)
 	unsigned n = 0;
 
 	mutex_lock(&sc->lock);
-	while (n < want) {
-		if (list_empty(&sc->partial)) {
-			if (n)
-				break;
-			struct page *fresh = slab_new(c);
-			if (!fresh)
-				break;
+	if (list_empty(&sc->partial)) {
+		/* Without the lock: an allocation that runs short waits for others to free. */
+		mutex_unlock(&sc->lock);
+		struct page *fresh = slab_new(c);
+		mutex_lock(&sc->lock);
+		if (fresh) {
 			list_push(&sc->partial, &fresh->link);
 			sc->empty++;
 		}
+	}
+	while (n < want && !list_empty(&sc->partial)) {
 		struct page *p = list_first(&sc->partial, struct page, link);
 		struct object *o = (struct object *)p->mapping;
 		if (p->private == 0)
