@@ -94,10 +94,13 @@ int radix_insert(struct mapping *m, uint64_t index, struct page *p)
 {
 	struct node *n = m->root;
 	if (!n) {
-		n = node_new(0);
+		unsigned shift = 0; /* high enough at once: no node is ever without a page below */
+		while (shift + BITS < 64 && index >> (shift + BITS))
+			shift += BITS;
+		n = node_new(shift);
 		if (!n)
 			return -ENOMEM;
-		m->height = 1;
+		m->height = shift / BITS + 1;
 		rcu_assign(*(struct node **)&m->root, n);
 	}
 	while (!covers(n, index)) {
