@@ -3,9 +3,6 @@
  * ramfs.h. */
 #include "fs/ramfs.h"
 
-/* Numbers of inodes made in memory start here, above those of any image below. */
-#define FIRST_UPPER_INO (1ull << 40)
-
 struct inode *overlay_inode(struct super *s, struct inode *lower)
 {
 	struct inode *i = inode_cache_find(s, lower->ino);
@@ -147,7 +144,7 @@ struct super *overlay_over(struct super *lower, unsigned flags)
 	struct ram_super *rs = s->private;
 	rs->lower = lower;
 	s->unmount = overlay_unmount;
-	atomic_store(&s->next_ino, FIRST_UPPER_INO);
+	atomic_store(&s->next_ino, OVERLAY_FIRST_INO);
 	inode_get(lower->root->inode);
 	struct inode *root = overlay_inode(s, lower->root->inode);
 	int err = is_err(root) ? (int)ptr_err(root) : super_set_root(s, root);

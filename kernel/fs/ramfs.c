@@ -524,6 +524,7 @@ static int ram_statfs(struct super *s, struct kstatfs *st)
 		blocks += low.blocks * (low.bsize ? low.bsize : PAGE_SIZE) / PAGE_SIZE;
 	}
 	uint64_t files = rs->max_pages * 4; /* an inode takes about a quarter of a page */
+	uint64_t made = s->next_ino - (rs->lower ? OVERLAY_FIRST_INO : 0);
 	*st = (struct kstatfs){
 	    .type = rs->lower ? 0x794c7630 : 0x01021994,
 	    .bsize = PAGE_SIZE,
@@ -531,7 +532,7 @@ static int ram_statfs(struct super *s, struct kstatfs *st)
 	    .bfree = left,
 	    .bavail = left,
 	    .files = files,
-	    .ffree = files - MIN(files, s->next_ino),
+	    .ffree = files - MIN(files, made),
 	    .fsid = s->dev,
 	    .namelen = NAME_LIMIT,
 	};

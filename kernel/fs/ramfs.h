@@ -77,6 +77,8 @@ long ram_listxattr(struct inode *i, char *buf, size_t n);
 void ram_free_xattrs(struct ram_node *n);
 
 /* ---- overlay.c ---- */
+/* Numbers of inodes made in memory start here, above those of any image below. */
+#define OVERLAY_FIRST_INO (1ull << 40)
 /* The inode here for one of the layer below (reference taken over). err_ptr() on failure. */
 struct inode *overlay_inode(struct super *s, struct inode *lower);
 struct inode *overlay_lookup(struct inode *dir, const char *name, size_t len);
