@@ -110,7 +110,8 @@ void ss_reactor_finish(struct ss_reactor *re)
 /* What others may have put in this shard's queues. */
 static bool queues_pending(struct ss_reactor *re)
 {
-	if (ss_links_pending(re) || atomic_load(&re->stop) || atomic_load(&re->aliens) || atomic_load(&re->poked))
+	if (ss_links_pending(re) || atomic_load(&re->stop) || atomic_load(&re->aliens) ||
+	    atomic_load(&re->poked))
 		return true;
 	for (struct ss_poller *p = re->pollers; p; p = p->next)
 		if (p->busy && p->busy(p))

@@ -85,7 +85,7 @@ static inline void ss_file_drop(ss_file **f)
 }
 
 /** Declare `ss_auto_file f = ...;` to close the file when the scope ends. */
-#define ss_auto_file __attribute__((cleanup(ss_file_drop))) ss_file *
+#define ss_auto_file __attribute__((cleanup(ss_file_drop), unused)) ss_file *
 
 /** Use class @p c for the requests of @p f from now on. */
 void ss_file_set_class(ss_file *f, ss_io_class c);

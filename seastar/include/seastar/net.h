@@ -111,7 +111,7 @@ static inline void ss_conn_drop(ss_conn **c)
 }
 
 /** Declare `ss_auto_conn c = ...;` to close the connection when the scope ends. */
-#define ss_auto_conn __attribute__((cleanup(ss_conn_drop))) ss_conn *
+#define ss_auto_conn __attribute__((cleanup(ss_conn_drop), unused)) ss_conn *
 
 /** End both directions at once; ss_conn_close() is still needed. */
 void ss_conn_abort(ss_conn *c);

@@ -93,7 +93,7 @@ static inline ss_units ss_units_move(ss_units *u)
 }
 
 /** Declare `ss_auto_units u = {0};` to release the units when the scope ends. */
-#define ss_auto_units __attribute__((cleanup(ss_units_release))) ss_units
+#define ss_auto_units __attribute__((cleanup(ss_units_release), unused)) ss_units
 
 /** Take @p n units of @p s, run @p name, and give them back when its future is ready. */
 #define ss_with_semaphore(s, n, name, ...) \
