@@ -97,17 +97,28 @@ void program_forget(struct program *p)
 		program_put(p);
 }
 
+/* The nearest living ancestor that wants orphans (PR_SET_CHILD_SUBREAPER). programs_lock held. */
+static struct program *find_reaper(struct program *p)
+{
+	struct program *q = find_parent(p);
+	while (q && !q->subreaper)
+		q = find_parent(q);
+	return q;
+}
+
 static void orphan_children(struct program *p)
 {
-	struct program *c, *n;
+	struct program *c, *n, *reaper = find_reaper(p);
 	list_for_each_entry_safe (c, n, &all_programs, link) {
 		if (c->ppid != p->pid || c == p)
 			continue;
-		c->ppid = 1;
-		if (c->dead)
-			program_forget(c);
-		else if (c->parent_death_signal)
+		c->ppid = reaper ? reaper->pid : 1;
+		if (!c->dead && c->parent_death_signal)
 			signal_send_program(c, c->parent_death_signal, NULL);
+		if (c->dead && !reaper)
+			program_forget(c);
+		else if (c->dead)
+			waitq_wake_all(&reaper->child_wait);
 	}
 }
 
