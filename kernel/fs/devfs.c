@@ -109,7 +109,7 @@ int chrdev_open(struct inode *i, struct file *f)
 	struct char_device *d, *found = NULL;
 	mutex_lock(&dev_lock);
 	list_for_each_entry (d, &char_devices, link)
-		if (d->rdev == i->rdev)
+		if (i->rdev >= d->rdev && i->rdev < d->rdev + MAX(d->count, 1u))
 			found = d;
 	mutex_unlock(&dev_lock);
 	if (!found)

@@ -23,7 +23,7 @@ struct pseudo_file {
 	bool filled;
 };
 
-static const struct inode_ops dir_ops, file_inode_ops, link_ops, magic_link_ops;
+static const struct inode_ops dir_ops, device_ops, file_inode_ops, link_ops, magic_link_ops;
 static const struct file_ops dir_fops, text_fops;
 
 const struct pseudo_key *pseudo_key_of(const struct inode *i)
@@ -73,6 +73,8 @@ static struct inode *make_inode(
 		atomic_store(&i->nlink, 2);
 	} else if (S_ISLNK(i->mode)) {
 		i->ops = e->follow ? &magic_link_ops : &link_ops;
+	} else if (!S_ISREG(i->mode)) {
+		i->ops = &device_ops; /* opened by its number */
 	} else {
 		i->ops = &file_inode_ops;
 		i->fops = e->fops ? e->fops : &text_fops;
@@ -348,6 +350,7 @@ static const struct inode_ops dir_ops = {
     .lookup = pseudo_lookup, .setattr = pseudo_setattr, .evict = pseudo_evict};
 static const struct inode_ops file_inode_ops = {
     .open = text_open, .setattr = pseudo_setattr, .evict = pseudo_evict};
+static const struct inode_ops device_ops = {.setattr = pseudo_setattr, .evict = pseudo_evict};
 static const struct inode_ops link_ops = {.readlink = pseudo_readlink, .evict = pseudo_evict};
 static const struct inode_ops magic_link_ops = {
     .readlink = pseudo_readlink, .follow = pseudo_follow, .evict = pseudo_evict};

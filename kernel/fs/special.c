@@ -16,6 +16,7 @@ void special_init(void)
 	sysfs_init();
 	memdev_init();
 	console_tty_init();
+	pty_init();
 	unix_init();
 }
 
@@ -26,6 +27,7 @@ static const struct {
     {"proc", "/proc", "", false},
     {"sysfs", "/sys", "", false},
     {"devtmpfs", "/dev", "mode=755", false},
+    {"devpts", "/dev/pts", "", true},
     {"tmpfs", "/dev/shm", "mode=1777", true},
 };
 

@@ -313,8 +313,9 @@ int fd_next(struct fd_table *t, int fd, struct file **f);
 
 /* Character devices: /dev entries are made by devfs for each. */
 struct char_device {
-	const char *name; /* below /dev */
+	const char *name; /* below /dev; NULL makes no entry there */
 	uint64_t rdev;
+	unsigned count; /* of minors from rdev on; 0 means one */
 	uint32_t mode;
 	const struct file_ops *ops;
 	int (*open)(struct inode *i, struct file *f); /* may be NULL */
