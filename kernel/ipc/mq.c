@@ -19,8 +19,8 @@
 
 #define MQ_NAME_MAX 255
 #define PRIORITY_MAX 32768
-#define NOTIFY_SIGNAL 0
-#define NOTIFY_NONE 1
+#define EVENT_SIGNAL 0
+#define EVENT_NONE 1
 
 struct mq_message {
 	struct list link;
@@ -388,9 +388,9 @@ SYSCALL(mq_notify, int fd, const struct user_sigevent __user *uev)
 	if (uev) {
 		if (copy_from_user(&ev, uev, sizeof ev))
 			return -EFAULT;
-		if (ev.notify != NOTIFY_SIGNAL && ev.notify != NOTIFY_NONE)
+		if (ev.notify != EVENT_SIGNAL && ev.notify != EVENT_NONE)
 			return -EINVAL;
-		if (ev.notify == NOTIFY_SIGNAL && (ev.signo < 1 || ev.signo > NSIG_MAX))
+		if (ev.notify == EVENT_SIGNAL && (ev.signo < 1 || ev.signo > NSIG_MAX))
 			return -EINVAL;
 	}
 	struct file *f = mq_file(fd, 0);
@@ -410,7 +410,7 @@ SYSCALL(mq_notify, int fd, const struct user_sigevent __user *uev)
 	} else {
 		atomic_fetch_add(&me->refs, 1);
 		q->notify = me;
-		q->notify_signal = ev.notify == NOTIFY_SIGNAL ? ev.signo : 0;
+		q->notify_signal = ev.notify == EVENT_SIGNAL ? ev.signo : 0;
 		q->notify_value = ev.value;
 	}
 	mutex_unlock(&q->lock);
