@@ -243,7 +243,7 @@ static void test_thread_timer(void)
 
 static void test_itimer(void)
 {
-	struct itimerval it = {{0, 0}, {0, 20000}}, old;
+	struct itimerval it = {{0, 0}, {0, 500000}}, old; /* long enough to be seen on a busy machine */
 	install(SIGALRM);
 	install(SIGVTALRM);
 	install(SIGPROF);

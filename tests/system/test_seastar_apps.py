@@ -47,7 +47,12 @@ def test_echo(echo):
     with dial(path) as s:
         for n in (1, 100, 65536):
             s.sendall(b"q" * n)
-            assert s.recv(n, socket.MSG_WAITALL) == b"q" * n
+            got = b""
+            while len(got) < n:  # a socket with a time limit answers with what it has
+                part = s.recv(n - len(got))
+                assert part
+                got += part
+            assert got == b"q" * n
         s.shutdown(socket.SHUT_WR)
         assert s.recv(1) == b""
     p.send_signal(signal.SIGTERM)

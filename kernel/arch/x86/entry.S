@@ -223,9 +223,11 @@ syscall_trap_entry:
 	jmp	.Lsite_done
 
 	.balign	64
-syscall_jump_entry:
+syscall_jump_entry:			/* an interrupt before the next label is "from the application" */
 	movq	%rsp, %r11
 	movq	%gs:CPU_KSTACK_TOP, %rsp
+	.globl	syscall_jump_switched
+syscall_jump_switched:
 	subq	$TF_SIZE, %rsp
 	movq	%r11, TF_RSP(%rsp)
 	movq	$0x202, TF_RFLAGS(%rsp)

@@ -260,13 +260,21 @@ static void restore_altstack(const struct stack_abi *st, uint64_t sp)
 	s->altstack_flags = st->flags & (int)(SS_DISABLE | SS_AUTODISARM);
 }
 
+/* Application code, or the door of rewritten system calls, where a signal may have come just before
+ * the kernel was entered (trap_dispatch() sets such frames to its first instruction). */
+static bool resumable(uint64_t rip)
+{
+	extern const char syscall_jump_entry[];
+	return rip < USER_END || rip == (uint64_t)syscall_jump_entry;
+}
+
 SYSCALL(rt_sigreturn, void)
 {
 	struct trapframe *f = syscall_frame();
 	struct frame fr;
 	uint64_t at = f->rsp - 8;
 	f->vector = 0;
-	if (copy_from_user(&fr, (void __user *)at, sizeof fr) || fr.c.rip >= USER_END ||
+	if (copy_from_user(&fr, (void __user *)at, sizeof fr) || !resumable(fr.c.rip) ||
 	    fr.c.rsp >= USER_END || restore_fpu(fr.c.fpstate)) {
 		signal_force(SIGSEGV);
 		return (long)f->rax;

@@ -37,6 +37,7 @@ struct extable_entry {
 };
 extern const struct extable_entry extable_start[], extable_end[];
 extern const char syscall_exit_check[], syscall_exit_end[], syscall_exit_jump[];
+extern const char syscall_jump_entry[], syscall_jump_switched[];
 
 void trap_dispatch(struct trapframe *f, bool from_app);
 void trap_nmi(struct trapframe *f);
@@ -123,6 +124,10 @@ void trap_dispatch(struct trapframe *f, bool from_app)
 	if (from_app) {
 		if (f->rip == (uint64_t)syscall_exit_jump) /* one step short of the application */
 			f->rip = f->rcx;
+		else if (f->rip - (uint64_t)syscall_jump_entry <
+			 (uint64_t)(syscall_jump_switched - syscall_jump_entry))
+			f->rip =
+			    (uint64_t)syscall_jump_entry; /* not in the kernel yet: begin again */
 	} else if (f->rip - (uint64_t)syscall_exit_check <
 		   (uint64_t)(syscall_exit_end - syscall_exit_check)) {
 		f->rip = (uint64_t)syscall_exit_check; /* look at cpu->work again */
