@@ -10,6 +10,7 @@
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "mm/uaccess.h"
+#include "net/inet/inet.h"
 #include "net/socket_file.h"
 #include "proc/signal.h"
 #include "sys/syscall.h"
@@ -93,7 +94,9 @@ static struct poll_head *socket_file_poll_head(struct file *f)
 static long socket_file_ioctl(struct file *f, unsigned cmd, unsigned long arg)
 {
 	struct socket *s = f->private;
-	return s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
+	long r = s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
+	/* Whatever socket is at hand is used to ask about interfaces. */
+	return r == -ENOTTY ? inet_ioctl(s, cmd, arg) : r;
 }
 
 static void socket_file_release(struct file *f)

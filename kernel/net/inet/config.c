@@ -27,7 +27,7 @@ struct dhcp_client {
 	uint8_t datagram[1536];
 };
 
-static struct dhcp_client *clients[NS_MAX_IFS];
+static struct dhcp_client *clients[NS_MAX_IFS + 1];
 static struct ns_addr dns[MAX_DNS];
 static unsigned ndns;
 
@@ -287,7 +287,7 @@ static void wait_for_leases(void)
 {
 	int64_t deadline = time_now() + BOOT_WAIT;
 
-	for (uint32_t i = 2; i < NS_MAX_IFS; i++) {
+	for (uint32_t i = 2; i <= NS_MAX_IFS; i++) {
 		struct dhcp_client *c = clients[i];
 		if (!c)
 			continue;
@@ -308,7 +308,7 @@ static void wait_for_leases(void)
 /* The interface a part of the specification is for: "IF:" in front, else the first device. */
 static uint32_t interface_of(char **part)
 {
-	for (uint32_t i = 2; i < NS_MAX_IFS; i++) {
+	for (uint32_t i = 2; i <= NS_MAX_IFS; i++) {
 		struct net_device *d = inet.device[i];
 		size_t n = d ? strlen(d->name) : 0;
 		if (d && !strncmp(*part, d->name, n) && (*part)[n] == ':') {
@@ -337,7 +337,7 @@ static int configure_part(char *part, bool *done)
 
 int net_configure(const char *spec)
 {
-	bool done[NS_MAX_IFS] = {false};
+	bool done[NS_MAX_IFS + 1] = {false};
 	char *copy = kstrdup(spec ? spec : ""), *rest = copy;
 	int err = 0;
 
@@ -354,7 +354,7 @@ int net_configure(const char *spec)
 				: "want dhcp, none or ADDRESS/LENGTH[,gw=ADDRESS][,dns=ADDRESS]");
 	}
 	kfree(copy);
-	for (uint32_t i = 2; i < NS_MAX_IFS && !err && !spec; i++)
+	for (uint32_t i = 2; i <= NS_MAX_IFS && !err && !spec; i++)
 		if (inet.device[i] && !done[i])
 			err = start_dhcp(i);
 	if (err)
@@ -366,7 +366,7 @@ int net_configure(const char *spec)
 
 void net_shutdown(void)
 {
-	for (uint32_t i = 2; i < NS_MAX_IFS; i++)
+	for (uint32_t i = 2; i <= NS_MAX_IFS; i++)
 		if (clients[i] && clients[i]->bound)
 			ns_dhcp_release(&clients[i]->dhcp);
 }

@@ -6,7 +6,6 @@
 #include <linux/socket.h>
 
 #define IFNAMSIZ 16
-enum { ARPHRD_ETHER = 1, ARPHRD_LOOPBACK = 772 };
 
 struct sockaddr {
 	uint16_t sa_family;
@@ -30,14 +29,4 @@ struct ifconf {
 		char *ifc_buf;
 		struct ifreq *ifc_req;
 	};
-};
-
-enum {
-	IFF_UP = 1,
-	IFF_BROADCAST = 2,
-	IFF_LOOPBACK = 8,
-	IFF_RUNNING = 0x40,
-	IFF_PROMISC = 0x100,
-	IFF_ALLMULTI = 0x200,
-	IFF_MULTICAST = 0x1000,
 };

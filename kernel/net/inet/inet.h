@@ -40,7 +40,7 @@
 struct inet {
 	struct ns_instance *ns;
 	struct mutex lock;
-	struct net_device *device[NS_MAX_IFS]; /* by interface index; written once each */
+	struct net_device *device[NS_MAX_IFS + 1]; /* by interface index; written once each */
 };
 extern struct inet inet;
 
@@ -137,7 +137,7 @@ int inet_socket_create(struct socket *s);
 int tcp_socket_create(struct socket *s);
 int udp_socket_create(struct socket *s);
 struct ns_pkt *inet_pkt_alloc(void *ctx, uint32_t linear, uint32_t nfrags);
-/* ioctl.c: interface ioctls that every inet socket answers. */
+/* ioctl.c: interface ioctls, which every socket answers; -ENOTTY for others. */
 long inet_ioctl(struct socket *s, unsigned cmd, unsigned long arg);
 /* Boot: families, loopback, devices. */
 void inet_init(void);

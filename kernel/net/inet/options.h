@@ -10,5 +10,3 @@ int inet_set_option(struct socket *s, int level, int name, int v, uint32_t *boun
 int inet_get_option(struct socket *s, int level, int name, void *value, unsigned *len);
 /* An integer result, cut to the room there is. */
 int option_out(void *value, unsigned *len, int v);
-/* Index of an interface, 0 if there is none of the name. */
-uint32_t inet_interface(const char *name);

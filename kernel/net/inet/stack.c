@@ -7,7 +7,9 @@
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "net/inet/inet.h"
+#include "net/inet/links.h"
 #include "net/inet/time_wait.h"
+#include "net/netlink/netlink.h"
 
 struct inet inet;
 
@@ -68,7 +70,7 @@ static void transmit(void *ctx, uint32_t ifindex, struct ns_pkt *pkt)
 		loopback_push(pkt);
 		return;
 	}
-	struct net_device *d = ifindex < NS_MAX_IFS ? inet.device[ifindex] : NULL;
+	struct net_device *d = ifindex <= NS_MAX_IFS ? inet.device[ifindex] : NULL;
 	if (!d) {
 		ns_pkt_put(pkt);
 		return;
@@ -157,6 +159,15 @@ static void log_line(void *ctx, enum ns_log_level level, const char *text,
 	klog(map[level], "net: %s%s%s (%lu)", text, addr ? " " : "", a, value);
 }
 
+/* Under inet.lock. */
+static void notify(void *ctx, enum ns_change what, uint32_t ifindex)
+{
+	(void)ctx;
+	(void)what;
+	(void)ifindex;
+	rtnl_changed();
+}
+
 static const struct ns_ops ops = {
     .pkt_alloc = inet_pkt_alloc,
     .mem_alloc = mem_alloc,
@@ -170,6 +181,7 @@ static const struct ns_ops ops = {
     .tcp_deliver = tcp_deliver,
     .tcp_icmp = tcp_icmp,
     .tcp_in_use = tcp_in_use,
+    .notify = notify,
     .log = log_line,
 };
 
@@ -230,7 +242,7 @@ static void link_changed(struct net_device *d)
 	uint32_t ifindex = (uint32_t)(uintptr_t)d->user;
 
 	inet_lock();
-	ns_if_set_up(inet.ns, ifindex, atomic_load(&d->link_up));
+	link_apply(ifindex);
 	inet_unlock();
 }
 
@@ -280,5 +292,6 @@ void inet_init(void)
 	time_wait_init();
 	socket_family_register(&inet4);
 	socket_family_register(&inet6);
+	netlink_init();
 	netdev_observe(&observer);
 }

@@ -258,5 +258,5 @@ long tcp_ioctl(struct socket *s, unsigned cmd, unsigned long arg)
 		conn_unlock(ts->c);
 		return put_user(v, (int __user *)arg);
 	}
-	return inet_ioctl(s, cmd, arg);
+	return -ENOTTY;
 }

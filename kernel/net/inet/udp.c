@@ -463,7 +463,7 @@ static long udp_ioctl(struct socket *s, unsigned cmd, unsigned long arg)
 	}
 	if (cmd == SIOCOUTQ)
 		return put_user(v, (int __user *)arg);
-	return inet_ioctl(s, cmd, arg);
+	return -ENOTTY;
 }
 
 static void udp_release(struct socket *s)
