@@ -24,6 +24,41 @@ int cmd_package_search(struct cmd *cmd)
 	return 0;
 }
 
+/* Packages and images in one table. */
+int cmd_search(struct cmd *cmd)
+{
+	static const char *const columns[] = {"Name", "Kind", "Version", "Created", "Description"};
+	struct {
+		const char *kind;
+		struct cap_hub_entry *list;
+		size_t count;
+	} found[] = {{"package", NULL, 0}, {"image", NULL, 0}};
+	int result = cap_hub_search(cmd->cap, cmd_arg(cmd, 0), &found[0].list, &found[0].count);
+	if (!result)
+		result = cap_hub_search_images(
+		    cmd->cap, cmd_arg(cmd, 0), &found[1].list, &found[1].count);
+	struct cmd_table *t = result ? NULL : cmd_table_new(columns, 5);
+	for (size_t k = 0; k < CAP_ARRAY_SIZE(found); k++) {
+		for (size_t i = 0; t && i < found[k].count; i++) {
+			const struct cap_hub_entry *e = &found[k].list[i];
+			cmd_table_row(t, (const char *const[]){e->name, found[k].kind, e->version,
+					     e->created, e->title});
+		}
+		cap_hub_entries_free(found[k].list, found[k].count);
+	}
+	if (t)
+		cmd_table_print(t, cmd->json);
+	return result;
+}
+
+int cmd_push(struct cmd *cmd)
+{
+	int result = 0;
+	for (size_t i = 0; !result && i < cmd->args.count; i++)
+		result = cap_hub_push_image(cmd->cap, cmd->args.items[i]);
+	return result;
+}
+
 int cmd_package_push(struct cmd *cmd)
 {
 	int result = 0;

@@ -11,6 +11,7 @@
 #include "../lib/compose.h"
 #include "../lib/hub.h"
 #include "../lib/package.h"
+#include "../lib/renew.h"
 #include "../lib/repo.h"
 
 int cmd_package_init(struct cmd *cmd)
@@ -172,4 +173,10 @@ int cmd_package_pull(struct cmd *cmd)
 		free(range);
 	}
 	return result;
+}
+
+int cmd_package_update(struct cmd *cmd)
+{
+	return path_exists("meta/package.yaml") ? cap_renew_requirements(cmd->cap, ".", &cmd->args)
+						: cap_renew_packages(cmd->cap, &cmd->args);
 }

@@ -201,6 +201,12 @@ const struct cmd_spec cmd_table[] = {
     {"package search",
 	"searches for packages in the remote repository (partial name matches are also supported)",
 	"[package-name]", 0, 1, cmd_package_search},
+    {"package update", "fetches newer versions of packages", "[package-name...]", 0, -1,
+	cmd_package_update, NULL,
+	"In a package's directory its requirements are chosen anew, the newest versions that fit "
+	"together, and written to meta/lock.yaml, which binds compose and collect from then on. "
+	"Elsewhere the packages of the local repository are brought up to date.",
+	0, KIND_PACKAGE},
     {"package push", "uploads a package file to the remote repository", "package-file...", 1, -1,
 	cmd_package_push, NULL,
 	"The hub checks the package before it shows it to anybody. Its token is taken from "
@@ -268,8 +274,12 @@ const struct cmd_spec cmd_table[] = {
 
     {"pull", "pull an image from the remote repository", "[NAMESPACE/]image-name...", 1, -1,
 	cmd_pull},
-    {"search", "search the remote repository for packages", "[package-name]", 0, 1,
-	cmd_package_search},
+    {"push", "upload an image to the remote repository", "[NAMESPACE/]image-name...", 1, -1,
+	cmd_push, NULL,
+	"The hub checks the image before it shows it to anybody. Its token is taken from hub_token "
+	"in config.yaml or from $CAPSTAN_HUB_TOKEN.",
+	0, KIND_IMAGE},
+    {"search", "search the remote repository for packages and images", "[name]", 0, 1, cmd_search},
     {"hub", "a repository of one's own"},
     {"hub serve", "serve a directory as a repository that others pull from and push to",
 	"directory", 1, 1, cmd_hub_serve, hub_opts, NULL, 0, KIND_DIR},

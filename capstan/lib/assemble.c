@@ -351,8 +351,13 @@ static int resolve(struct assembly *a, const struct cap_runtime *rt)
 	if (a->req->require)
 		strv_add_all(&require, a->req->require);
 	strv_add_all(&require, &a->content->package.require);
-	int result = cap_deps_resolve(
-	    a->c, a->content->package.name, &require, a->req->pull_missing, &a->content->deps);
+	struct cap_deps_request rq = {.who = a->content->package.name,
+	    .require = &require,
+	    .dir = a->req->dir ? a->req->dir : ".",
+	    .pull_missing = a->req->pull_missing,
+	    .renew = a->req->renew,
+	    .renew_names = a->req->renew_names};
+	int result = cap_deps_resolve(a->c, &rq, &a->content->deps);
 	strv_free(&require);
 	strv_free(&runtime);
 	return result;

@@ -21,6 +21,8 @@ struct cap_compose {
 	const struct strv *env; /* K=V in front of the boot command */
 	const struct strv *require;
 	bool update, pull_missing, no_kernel;
+	bool renew;			/* choose packages anew, see cap_deps_request */
+	const struct strv *renew_names; /* NULL or empty: all */
 };
 
 /* One option of a package, from meta/opts. */

@@ -8,6 +8,7 @@
 
 #include "hub.h"
 #include "hub_index.h"
+#include "lock.h"
 #include "repo.h"
 #include "solve.h"
 #include "version.h"
@@ -135,82 +136,257 @@ static int resolve_local(struct cap *c, const char *who, const struct strv *requ
 	return result;
 }
 
+/* Whether the digest of the archive that is here is the wanted one; NULL wants none. */
+static int check_digest(struct cap *c, const char *name, const char *sha256, bool *same)
+{
+	char digest[65], *file = cap_repo_package_file(c, name);
+	*same = true;
+	int result = sha256 ? sha256_file(file, digest) : 0;
+	if (result)
+		cap_fail(c, -result, "cannot read %s: %s", file, strerror(-result));
+	else if (sha256)
+		*same = !strcmp(digest, sha256);
+	free(file);
+	return result;
+}
+
+static const char *shown(const char *version)
+{
+	return version && *version ? version : "(no version)";
+}
+
+/* What was resolved has to be what is locked, as far as it is. */
+static int check_lock(
+    struct cap *c, const char *who, const struct cap_lock *lock, const struct cap_deps *deps)
+{
+	static const char advice[] =
+	    "--pull-missing fetches the locked one, `capstan package update` chooses anew";
+	for (size_t i = 0; i < deps->count; i++) {
+		const struct cap_package *p = &deps->list[i];
+		const struct cap_lock_entry *e = cap_lock_find(lock, p->name);
+		bool same;
+		if (!e)
+			continue;
+		if (strcmp(e->version ? e->version : "", p->version ? p->version : ""))
+			return cap_fail(c, EBADMSG,
+			    "meta/lock.yaml of %s has %s %s, but %s is in the local repository; %s",
+			    who, p->name, shown(e->version), shown(p->version), advice);
+		int result = check_digest(c, p->name, e->sha256, &same);
+		if (!result && !same)
+			result = cap_fail(c, EBADMSG,
+			    "%s %s in the local repository is not the one that meta/lock.yaml of "
+			    "%s has (other content); %s",
+			    p->name, shown(p->version), who, advice);
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+static int resolve_locked(struct cap *c, const struct cap_deps_request *rq,
+    const struct cap_lock *lock, bool pull_each, struct cap_deps *deps)
+{
+	int result = resolve_local(c, rq->who, rq->require, pull_each, deps);
+	if (!result && (result = check_lock(c, rq->who, lock, deps)))
+		cap_deps_free(deps);
+	return result;
+}
+
+struct choice {
+	struct cap *c;
+	const struct cap_deps_request *rq;
+	const struct hub_index *index;
+	const struct cap_lock *lock;
+	struct cap_deps locals;
+};
+
+static bool is_renewed(const struct cap_deps_request *rq, const char *name)
+{
+	return rq->renew &&
+	       (!rq->renew_names || !rq->renew_names->count || strv_has(rq->renew_names, name));
+}
+
+/* The locked version is chosen when it fits, without a lock the one that is here. */
+static bool is_preferred(const struct choice *ch, const char *name, const char *version, bool local)
+{
+	const struct cap_lock_entry *e = cap_lock_find(ch->lock, name);
+	if (is_renewed(ch->rq, name))
+		return false;
+	return e ? !strcmp(e->version ? e->version : "", version ? version : "") : local;
+}
+
 /* Local packages and the hub's, as candidates. Their strings belong to locals and index. */
-static struct cap_candidate *gather(
-    struct cap *c, struct cap_deps *locals, const struct hub_index *index, size_t *count)
+static struct cap_candidate *gather(struct choice *ch, size_t *count)
 {
 	struct strv names = {0};
-	cap_repo_packages(c, &names);
+	struct cap_deps *locals = &ch->locals;
+	cap_repo_packages(ch->c, &names);
 	locals->list = xcalloc(names.count, sizeof(*locals->list));
 	for (size_t i = 0; i < names.count; i++)
-		if (!cap_repo_package(c, names.items[i], &locals->list[locals->count]))
+		if (!cap_repo_package(ch->c, names.items[i], &locals->list[locals->count]))
 			locals->count++;
 	strv_free(&names);
-	struct cap_candidate *list = xcalloc(locals->count + index->count, sizeof(*list));
+	struct cap_candidate *list = xcalloc(locals->count + ch->index->count, sizeof(*list));
 	*count = 0;
-	for (size_t i = 0; i < locals->count; i++)
-		list[(*count)++] = (struct cap_candidate){.name = locals->list[i].name,
-		    .version = locals->list[i].version,
-		    .require = &locals->list[i].require,
-		    .preferred = true};
-	for (size_t i = 0; i < index->count; i++)
-		list[(*count)++] = (struct cap_candidate){.name = index->list[i].name,
-		    .version = index->list[i].version,
-		    .require = &index->list[i].require};
+	for (size_t i = 0; i < locals->count; i++) {
+		const struct cap_package *p = &locals->list[i];
+		list[(*count)++] = (struct cap_candidate){.name = p->name,
+		    .version = p->version,
+		    .require = &p->require,
+		    .preferred = is_preferred(ch, p->name, p->version, true)};
+	}
+	for (size_t i = 0; i < ch->index->count; i++) {
+		const struct hub_package *p = &ch->index->list[i];
+		list[(*count)++] = (struct cap_candidate){.name = p->name,
+		    .version = p->version,
+		    .require = &p->require,
+		    .preferred = is_preferred(ch, p->name, p->version, false)};
+	}
 	return list;
 }
 
-static bool have_version(const struct cap_deps *locals, const char *name, const char *version)
+/* The entry of a version with this content; with sha256 NULL the newest packaging of it. */
+static const struct hub_package *entry_of(
+    const struct hub_index *index, const char *name, const char *version, const char *sha256)
 {
-	const struct cap_package *p = resolved(locals, name);
-	return p && !strcmp(p->version ? p->version : "", version);
+	const struct hub_package *best = NULL;
+	for (size_t i = 0; i < index->count; i++) {
+		const struct hub_package *p = &index->list[i];
+		if (strcmp(p->name, name) || strcmp(p->version ? p->version : "", version))
+			continue;
+		if (sha256 && strcmp(p->sha256, sha256))
+			continue;
+		if (!best || cap_version_compare(p->packaging ? p->packaging : "",
+				 best->packaging ? best->packaging : "") > 0)
+			best = p;
+	}
+	return best;
+}
+
+/* The content that a chosen version must have, or NULL. */
+static const char *locked_content(struct choice *ch, const char *name, const char *version)
+{
+	const struct cap_lock_entry *e = cap_lock_find(ch->lock, name);
+	if (!e || is_renewed(ch->rq, name) || strcmp(e->version ? e->version : "", version))
+		return NULL;
+	return e->sha256;
+}
+
+/* Fetches one chosen version, unless it is here with the locked content. */
+static int bring(struct choice *ch, const char *name, const char *version)
+{
+	const struct cap_package *p = resolved(&ch->locals, name);
+	const char *sha256 = locked_content(ch, name, version);
+	bool here = p && !strcmp(p->version ? p->version : "", version);
+	int result = here ? check_digest(ch->c, name, sha256, &here) : 0;
+	if (result || here)
+		return result;
+	const struct hub_package *h = entry_of(ch->index, name, version, sha256);
+	return h ? cap_hub_pull_entry(ch->c, h)
+		 : cap_fail(ch->c, ENOENT,
+		       "%s has no %s %s with the content that meta/lock.yaml names; `capstan "
+		       "package update` chooses anew",
+		       ch->c->repo_url.value, name, shown(version));
 }
 
 /* Brings the local repository to one version of each package that satisfies everything. */
-static int solve_and_pull(
-    struct cap *c, const char *who, const struct strv *require, const struct hub_index *index)
+static int solve_and_pull(struct choice *ch)
 {
-	struct cap_deps locals = {0};
 	struct strv picks = {0};
 	size_t count;
-	struct cap_candidate *list = gather(c, &locals, index, &count);
-	int result = cap_solve(c, who, require, list, count, &picks);
+	struct cap_candidate *list = gather(ch, &count);
+	int result = cap_solve(ch->c, ch->rq->who, ch->rq->require, list, count, &picks);
 	for (size_t i = 0; !result && i < picks.count; i++) {
 		char *name = xstrndup(picks.items[i], strcspn(picks.items[i], " "));
-		const char *version = picks.items[i] + strlen(name) + 1;
-		if (!have_version(&locals, name, version)) {
-			char *range = *version ? xasprintf("=%s", version) : xstrdup("");
-			result = cap_hub_pull_package(c, name, range);
-			free(range);
-		}
+		result = bring(ch, name, picks.items[i] + strlen(name) + 1);
 		free(name);
 	}
 	free(list);
 	strv_free(&picks);
-	cap_deps_free(&locals);
+	cap_deps_free(&ch->locals);
 	return result;
 }
 
-int cap_deps_resolve(struct cap *c, const char *who, const struct strv *require, bool pull_missing,
-    struct cap_deps *deps)
+/* The entries of a lock that still bind: not renewed, and in range of what is required now. */
+static void drop_loose(
+    const struct cap_deps_request *rq, const struct cap_deps *deps, struct cap_lock *lock)
+{
+	for (size_t i = lock->count; i-- > 0;) {
+		const struct cap_package *p = resolved(deps, lock->list[i].name);
+		bool fits = p && !strcmp(p->version ? p->version : "",
+				     lock->list[i].version ? lock->list[i].version : "");
+		if (!fits || is_renewed(rq, lock->list[i].name))
+			cap_lock_remove(lock, lock->list[i].name);
+	}
+}
+
+/* Locks what was resolved: content of what the hub has, the version of what was made here. */
+static int write_lock(struct cap *c, const struct cap_deps_request *rq,
+    const struct hub_index *index, const struct cap_deps *deps, bool had_lock)
+{
+	struct cap_lock lock = {0};
+	bool from_hub = false;
+	int result = 0;
+	for (size_t i = 0; !result && i < deps->count; i++) {
+		const struct cap_package *p = &deps->list[i];
+		char digest[65], *file = cap_repo_package_file(c, p->name);
+		result = sha256_file(file, digest);
+		if (result)
+			cap_fail(c, -result, "cannot read %s: %s", file, strerror(-result));
+		bool known =
+		    !result && entry_of(index, p->name, p->version ? p->version : "", digest);
+		from_hub |= known;
+		cap_lock_add(&lock, p->name, p->version, known ? digest : NULL);
+		free(file);
+	}
+	if (!result && rq->dir && (from_hub || had_lock))
+		result = cap_lock_write(c, rq->dir, &lock);
+	cap_lock_free(&lock);
+	return result;
+}
+
+static int resolve_from_hub(
+    struct cap *c, const struct cap_deps_request *rq, struct cap_lock *lock, struct cap_deps *deps)
 {
 	struct hub_index index;
-	if (!pull_missing)
-		return resolve_local(c, who, require, false, deps);
-	bool quiet = c->quiet_errors;
-	c->quiet_errors = true;
-	int result = resolve_local(c, who, require, false, deps);
-	c->quiet_errors = quiet;
-	if (!result)
-		return 0; /* nothing is missing: the hub is not asked */
-	result = cap_hub_load_index(c, &index);
+	bool had_lock = lock->count;
+	int result = cap_hub_load_index(c, &index);
 	if (result == -ENOENT)
-		return resolve_local(c, who, require, true, deps);
+		return resolve_locked(c, rq, lock, true, deps);
 	if (result)
 		return result;
-	result = solve_and_pull(c, who, require, &index);
+	struct choice ch = {.c = c, .rq = rq, .index = &index, .lock = lock};
+	result = solve_and_pull(&ch);
+	if (!result)
+		result = resolve_local(c, rq->who, rq->require, false, deps);
+	if (!result) {
+		drop_loose(rq, deps, lock);
+		result = check_lock(c, rq->who, lock, deps);
+		if (!result)
+			result = write_lock(c, rq, &index, deps, had_lock);
+		if (result)
+			cap_deps_free(deps);
+	}
 	hub_index_free(&index);
-	return result ? result : resolve_local(c, who, require, false, deps);
+	return result;
+}
+
+int cap_deps_resolve(struct cap *c, const struct cap_deps_request *rq, struct cap_deps *deps)
+{
+	struct cap_lock lock = {0};
+	*deps = (struct cap_deps){0};
+	int result = rq->dir ? cap_lock_read(c, rq->dir, &lock) : 0;
+	if (result)
+		return result;
+	bool quiet = c->quiet_errors;
+	c->quiet_errors = quiet || rq->pull_missing;
+	/* The hub is asked only when something is missing. */
+	result = rq->renew ? -ENOENT : resolve_locked(c, rq, &lock, false, deps);
+	c->quiet_errors = quiet;
+	if (result && (rq->pull_missing || rq->renew))
+		result = resolve_from_hub(c, rq, &lock, deps);
+	cap_lock_free(&lock);
+	return result;
 }
 
 void cap_deps_free(struct cap_deps *deps)

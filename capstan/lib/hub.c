@@ -3,12 +3,10 @@
 #include "hub.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "http.h"
 #include "hub_bucket.h"
@@ -16,8 +14,6 @@
 #include "manifest.h"
 #include "repo.h"
 #include "version.h"
-
-#define IMAGE_UNPACKED_MAX (1ull << 40)
 
 char *cap_hub_url(struct cap *c, const char *path)
 {
@@ -136,7 +132,7 @@ int cap_hub_load_index(struct cap *c, struct hub_index *index)
 	return result;
 }
 
-static int check_download(struct cap *c, const char *file, const struct hub_package *p)
+int cap_hub_check_download(struct cap *c, const char *file, const struct hub_package *p)
 {
 	struct stat st;
 	char digest[65];
@@ -152,7 +148,7 @@ static int check_download(struct cap *c, const char *file, const struct hub_pack
 		   : 0;
 }
 
-static int pull_indexed(struct cap *c, const struct hub_package *p)
+int cap_hub_pull_entry(struct cap *c, const struct hub_package *p)
 {
 	char *name = xasprintf("cache/%s.mpm", p->sha256), *file = cap_repo_path(c, name);
 	char *url = cap_hub_url(c, p->file);
@@ -165,7 +161,7 @@ static int pull_indexed(struct cap *c, const struct hub_package *p)
 	if (!result)
 		result = cap_http_download(c, url, file, "Pulling");
 	if (!result)
-		result = check_download(c, file, p);
+		result = cap_hub_check_download(c, file, p);
 	if (!result)
 		result = cap_repo_import(c, file, &imported);
 	if (!result && strcmp(imported.name, p->name))
@@ -217,9 +213,24 @@ int cap_hub_pull_package(struct cap *c, const char *name, const char *range)
 	if (result)
 		return result;
 	const struct hub_package *p = hub_index_find(&index, name, range);
-	result = p ? pull_indexed(c, p) : explain_missing(c, &index, name, range);
+	result = p ? cap_hub_pull_entry(c, p) : explain_missing(c, &index, name, range);
 	hub_index_free(&index);
 	return result;
+}
+
+static void matching(const struct hub_package *from, size_t n, const char *part,
+    struct cap_hub_entry **list, size_t *count)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct hub_package *p = &from[i];
+		if (part && !strstr(p->name, part))
+			continue;
+		*list = xrealloc(*list, (*count + 1) * sizeof(**list));
+		(*list)[(*count)++] = (struct cap_hub_entry){.name = xstrdup(p->name),
+		    .version = p->version ? xstrdup(p->version) : NULL,
+		    .created = p->created ? xstrdup(p->created) : NULL,
+		    .title = p->title ? xstrdup(p->title) : NULL};
+	}
 }
 
 int cap_hub_search(struct cap *c, const char *part, struct cap_hub_entry **list, size_t *count)
@@ -230,19 +241,25 @@ int cap_hub_search(struct cap *c, const char *part, struct cap_hub_entry **list,
 	int result = cap_hub_load_index(c, &index);
 	if (result == -ENOENT)
 		return cap_bucket_search(c, part, list, count);
-	for (size_t i = 0; !result && i < index.count; i++) {
-		const struct hub_package *p = &index.list[i];
-		if (part && !strstr(p->name, part))
-			continue;
-		*list = xrealloc(*list, (*count + 1) * sizeof(**list));
-		(*list)[(*count)++] = (struct cap_hub_entry){.name = xstrdup(p->name),
-		    .version = p->version ? xstrdup(p->version) : NULL,
-		    .created = p->created ? xstrdup(p->created) : NULL,
-		    .title = p->title ? xstrdup(p->title) : NULL};
-	}
-	if (!result)
+	if (!result) {
+		matching(index.list, index.count, part, list, count);
 		hub_index_free(&index);
+	}
 	return result;
+}
+
+int cap_hub_search_images(
+    struct cap *c, const char *part, struct cap_hub_entry **list, size_t *count)
+{
+	struct hub_index index;
+	*list = NULL;
+	*count = 0;
+	int result = cap_hub_load_index(c, &index);
+	if (result)
+		return result == -ENOENT ? 0 : result;
+	matching(index.images, index.image_count, part, list, count);
+	hub_index_free(&index);
+	return 0;
 }
 
 void cap_hub_entries_free(struct cap_hub_entry *list, size_t count)
@@ -270,56 +287,5 @@ int cap_hub_push(struct cap *c, const char *mpm)
 	buf_free(&answer);
 	free(url);
 	free(full);
-	return result;
-}
-
-/* Unpacks NAME.qemu.gz; a damaged or endless one leaves nothing. */
-static int gunzip(struct cap *c, const char *from, const char *to)
-{
-	gzFile in = gzopen(from, "rbe");
-	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), n = 0, result = 0;
-	char *chunk = xmalloc(1 << 18);
-	uint64_t total = 0;
-	if (!in || out < 0)
-		result = cap_fail_errno(c, "cannot unpack %s", from);
-	while (!result && (n = gzread(in, chunk, 1 << 18)) > 0)
-		if ((total += n) > IMAGE_UNPACKED_MAX || write_all(out, chunk, n))
-			result = cap_fail(c, EIO, "cannot unpack %s: no space", from);
-	if (!result && (n < 0 || gzclose(in) != Z_OK)) {
-		result = cap_fail(c, EBADMSG, "%s is damaged", path_base(from));
-		in = NULL;
-	}
-	if (out >= 0)
-		close(out);
-	free(chunk);
-	return result;
-}
-
-int cap_hub_pull_image(struct cap *c, const char *name)
-{
-	if (!cap_image_name_valid(name))
-		return cap_fail(c, EINVAL, "\"%s\" is not an image name", name);
-	char *path = xasprintf("%s/%s.qemu.gz", name, path_base(name)), *url = cap_hub_url(c, path);
-	char *packed = cap_repo_path(c, "cache/image.gz"),
-	     *unpacked = cap_repo_path(c, "cache/image");
-	int result = cap_repo_dir(c, "cache"),
-	    lock = result ? result : cap_repo_lock(c, "image-pull");
-	if (lock < 0)
-		result = lock;
-	cap_info(c, "Pulling image %s...", name);
-	if (!result)
-		result = cap_http_download(c, url, packed, "Pulling");
-	if (!result)
-		result = gunzip(c, packed, unpacked);
-	if (!result)
-		result = cap_repo_import_image(c, name, unpacked, NULL, NULL);
-	unlink(packed);
-	unlink(unpacked);
-	if (lock >= 0)
-		close(lock);
-	free(path);
-	free(url);
-	free(packed);
-	free(unpacked);
 	return result;
 }

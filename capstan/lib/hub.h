@@ -11,6 +11,7 @@
 #include "util.h"
 
 struct hub_index;
+struct hub_package;
 /*
  * The verified index of the repository. -ENOENT without an error event when the URL is a bucket,
  * which has none.
@@ -19,6 +20,9 @@ int cap_hub_load_index(struct cap *c, struct hub_index *index);
 
 /* Downloads the newest version of a package in range ("" for any), checks it and imports it. */
 int cap_hub_pull_package(struct cap *c, const char *name, const char *range);
+
+/* The same for one entry of an index that was loaded. */
+int cap_hub_pull_entry(struct cap *c, const struct hub_package *p);
 
 struct cap_hub_entry {
 	char *name, *version, *created, *title;
@@ -30,8 +34,18 @@ void cap_hub_entries_free(struct cap_hub_entry *list, size_t count);
 /* Uploads a package archive; needs the hub's token in the configuration. */
 int cap_hub_push(struct cap *c, const char *mpm);
 
-/* Downloads an image NAME into the local repository (bucket layout, NAME/NAME.qemu.gz). */
+/*
+ * Downloads an image into the local repository: what the signed index pins, or of a bucket
+ * NAME/NAME.qemu.gz.
+ */
 int cap_hub_pull_image(struct cap *c, const char *name);
+/* Compresses and uploads an image of the local repository; needs the hub's token. */
+int cap_hub_push_image(struct cap *c, const char *name);
+/* Images of a hub whose name contains `part` (NULL: all), sorted by name; none of a bucket. */
+int cap_hub_search_images(
+    struct cap *c, const char *part, struct cap_hub_entry **list, size_t *count);
+/* Compares a downloaded file with what the signed index says. */
+int cap_hub_check_download(struct cap *c, const char *file, const struct hub_package *p);
 
 /* Serving a directory as a hub. */
 struct cap_hub_server {

@@ -30,7 +30,10 @@ void hub_index_free(struct hub_index *index)
 {
 	for (size_t i = 0; i < index->count; i++)
 		hub_package_free(&index->list[i]);
+	for (size_t i = 0; i < index->image_count; i++)
+		hub_package_free(&index->images[i]);
 	free(index->list);
+	free(index->images);
 	*index = (struct hub_index){0};
 }
 
@@ -48,31 +51,41 @@ static void set(json_t *o, const char *key, const char *value)
 		json_object_set_new(o, key, json_string(value));
 }
 
+static json_t *entry_json(const struct hub_package *p)
+{
+	json_t *o = json_object(), *require = json_array();
+	set(o, "name", p->name);
+	set(o, "version", p->version);
+	set(o, "packaging", p->packaging);
+	set(o, "title", p->title);
+	set(o, "author", p->author);
+	set(o, "created", p->created);
+	set(o, "file", p->file);
+	set(o, "sha256", p->sha256);
+	json_object_set_new(o, "bytes", json_integer(p->bytes));
+	for (size_t k = 0; k < p->require.count; k++)
+		json_array_append_new(require, json_string(p->require.items[k]));
+	json_object_set_new(o, "require", require);
+	return o;
+}
+
+static json_t *list_json(struct hub_package *list, size_t count)
+{
+	json_t *array = json_array();
+	if (count)
+		qsort(list, count, sizeof(*list), compare_packages);
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(array, entry_json(&list[i]));
+	return array;
+}
+
 char *hub_index_format(const struct hub_index *index)
 {
-	json_t *root = json_object(), *list = json_array();
-	if (index->count)
-		qsort(index->list, index->count, sizeof(*index->list), compare_packages);
+	json_t *root = json_object();
 	json_object_set_new(root, "format", json_integer(1));
 	json_object_set_new(root, "serial", json_integer(index->serial));
-	for (size_t i = 0; i < index->count; i++) {
-		const struct hub_package *p = &index->list[i];
-		json_t *o = json_object(), *require = json_array();
-		set(o, "name", p->name);
-		set(o, "version", p->version);
-		set(o, "packaging", p->packaging);
-		set(o, "title", p->title);
-		set(o, "author", p->author);
-		set(o, "created", p->created);
-		set(o, "file", p->file);
-		set(o, "sha256", p->sha256);
-		json_object_set_new(o, "bytes", json_integer(p->bytes));
-		for (size_t k = 0; k < p->require.count; k++)
-			json_array_append_new(require, json_string(p->require.items[k]));
-		json_object_set_new(o, "require", require);
-		json_array_append_new(list, o);
-	}
-	json_object_set_new(root, "packages", list);
+	json_object_set_new(root, "packages", list_json(index->list, index->count));
+	json_object_set_new(root, "images", list_json(index->images, index->image_count));
 	char *text = json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS);
 	json_decref(root);
 	return text;
@@ -100,7 +113,7 @@ static bool file_valid(const char *s)
 	return true;
 }
 
-static bool parse_package(const json_t *o, struct hub_package *p)
+static bool parse_entry(const json_t *o, bool image, struct hub_package *p)
 {
 	const json_t *bytes = json_object_get(o, "bytes"), *require = json_object_get(o, "require");
 	size_t i;
@@ -116,8 +129,21 @@ static bool parse_package(const json_t *o, struct hub_package *p)
 	    .bytes = json_integer_value(bytes)};
 	json_array_foreach(require, i, item) if (json_is_string(item))
 	    strv_add(&p->require, json_string_value(item));
-	return p->name && cap_name_valid(p->name) && digest_valid(p->sha256) &&
-	       file_valid(p->file) && json_is_integer(bytes) && json_integer_value(bytes) >= 0;
+	return p->name && (image ? cap_image_name_valid : cap_name_valid)(p->name) &&
+	       digest_valid(p->sha256) && file_valid(p->file) && json_is_integer(bytes) &&
+	       json_integer_value(bytes) >= 0;
+}
+
+static int parse_list(struct cap *c, const char *where, const json_t *array, bool image,
+    struct hub_package **list, size_t *count)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		*list = xrealloc(*list, (*count + 1) * sizeof(**list));
+		if (!parse_entry(json_array_get(array, i), image, &(*list)[(*count)++]))
+			return cap_fail(c, EBADMSG, "%s: %s %zu makes no sense", where,
+			    image ? "image" : "package", i + 1);
+	}
+	return 0;
 }
 
 int hub_index_parse(
@@ -136,11 +162,11 @@ int hub_index_parse(
 		result = cap_fail(
 		    c, EBADMSG, "%s: the index has no packages or no serial number", where);
 	index->serial = result ? 0 : json_integer_value(serial);
-	for (size_t i = 0; !result && i < json_array_size(list); i++) {
-		index->list = xrealloc(index->list, (index->count + 1) * sizeof(*index->list));
-		if (!parse_package(json_array_get(list, i), &index->list[index->count++]))
-			result = cap_fail(c, EBADMSG, "%s: entry %zu makes no sense", where, i + 1);
-	}
+	if (!result)
+		result = parse_list(c, where, list, false, &index->list, &index->count);
+	if (!result)
+		result = parse_list(c, where, json_object_get(root, "images"), true, &index->images,
+		    &index->image_count);
 	json_decref(root);
 	if (result)
 		hub_index_free(index);
@@ -206,6 +232,14 @@ int hub_index_verify(struct cap *c, const char *where, const char *text, size_t 
 	return 0;
 }
 
+static int compare_age(const struct hub_package *x, const struct hub_package *y)
+{
+	int r = cap_version_compare(x->version ? x->version : "", y->version ? y->version : "");
+	return r ? r
+		 : cap_version_compare(
+		       x->packaging ? x->packaging : "", y->packaging ? y->packaging : "");
+}
+
 const struct hub_package *hub_index_find(
     const struct hub_index *index, const char *name, const char *range)
 {
@@ -216,8 +250,18 @@ const struct hub_package *hub_index_find(
 			continue;
 		if (*range && (!p->version || cap_version_matches(p->version, range) <= 0))
 			continue;
-		if (!best || cap_version_compare(p->version ? p->version : "",
-				 best->version ? best->version : "") > 0)
+		if (!best || compare_age(p, best) > 0)
+			best = p;
+	}
+	return best;
+}
+
+const struct hub_package *hub_index_find_image(const struct hub_index *index, const char *name)
+{
+	const struct hub_package *best = NULL;
+	for (size_t i = 0; i < index->image_count; i++) {
+		const struct hub_package *p = &index->images[i];
+		if (!strcmp(p->name, name) && (!best || compare_age(p, best) > 0))
 			best = p;
 	}
 	return best;

@@ -26,6 +26,10 @@ struct hub_index {
 	uint64_t serial; /* grows with every publication */
 	struct hub_package *list;
 	size_t count;
+	/* Images: title is the description, nothing is required, and a name may have a namespace.
+	 */
+	struct hub_package *images;
+	size_t image_count;
 };
 
 void hub_index_free(struct hub_index *index);
@@ -45,7 +49,9 @@ char *hub_index_sign(const char *json, const unsigned char seed[32]);
 int hub_index_verify(struct cap *c, const char *where, const char *text, size_t len,
     const char *public_hex, const char **json);
 
-/* The newest version of a package in range, or NULL. */
+/* The newest version of an image, or NULL. */
+const struct hub_package *hub_index_find_image(const struct hub_index *index, const char *name);
+/* The newest version (of it, the newest packaging) of a package in range, or NULL. */
 const struct hub_package *hub_index_find(
     const struct hub_index *index, const char *name, const char *range);
 

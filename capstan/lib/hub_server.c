@@ -4,6 +4,7 @@
  *   GET, HEAD /            a page for people
  *   GET, HEAD /FILE        a file of the hub, with ranges
  *   PUT /packages/X.mpm    publishes a package; needs "Authorization: Bearer TOKEN"
+ *   PUT /[NS/]X/X.qemu.gz  publishes an image; ?version=, description= and created= describe it
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 
 #include "hub.h"
 #include "hub_store.h"
+#include "manifest.h"
 
 #define UPLOAD_MAX (16ull << 30)
 #define TIMEOUT_S 60
@@ -66,6 +68,30 @@ static void html(struct buf *out, const char *text)
 			buf_putc(out, *text);
 }
 
+static void list_page(struct buf *out, const char *what, const char *command,
+    const struct hub_package *list, size_t count)
+{
+	buf_printf(out,
+	    "<h2>%zu %s</h2><p>Get one with <code>capstan -u URL-OF-THIS-PAGE %s NAME</code>.</p>"
+	    "<table><tr><th>Name<th>Version<th>Created<th>Size<th>Description",
+	    count, what, command);
+	for (size_t i = 0; i < count; i++) {
+		const struct hub_package *p = &list[i];
+		char size[32];
+		buf_puts(out, "<tr><td><a href=\"/");
+		html(out, p->file);
+		buf_puts(out, "\">");
+		html(out, p->name);
+		buf_puts(out, "</a><td>");
+		html(out, p->version);
+		buf_puts(out, "<td>");
+		html(out, p->created);
+		buf_printf(out, "<td>%s<td>", format_size(p->bytes, size));
+		html(out, p->title);
+	}
+	buf_puts(out, "</table>");
+}
+
 static enum MHD_Result front_page(struct server *s, struct MHD_Connection *conn)
 {
 	struct hub_index index;
@@ -77,27 +103,14 @@ static enum MHD_Result front_page(struct server *s, struct MHD_Connection *conn)
 	struct buf out = {0};
 	buf_printf(&out,
 	    "<!doctype html><html lang=en><meta charset=utf-8><title>Carrara hub</title>"
+	    "<meta name=viewport content=\"width=device-width\">"
 	    "<style>body{font:16px sans-serif;margin:2em auto;max-width:60em}"
 	    "td,th{text-align:left;padding:.2em 1em .2em 0}code{font-size:90%%}</style>"
-	    "<h1>Carrara hub</h1><p>%zu packages. Public key: <code>%s</code></p>"
-	    "<p>Get one with <code>capstan -u URL-OF-THIS-PAGE package pull NAME</code>.</p>"
-	    "<table><tr><th>Name<th>Version<th>Created<th>Size<th>Description",
-	    index.count, s->store.public_key);
-	for (size_t i = 0; i < index.count; i++) {
-		const struct hub_package *p = &index.list[i];
-		char size[32];
-		buf_puts(&out, "<tr><td><a href=\"/");
-		html(&out, p->file);
-		buf_puts(&out, "\">");
-		html(&out, p->name);
-		buf_puts(&out, "</a><td>");
-		html(&out, p->version);
-		buf_puts(&out, "<td>");
-		html(&out, p->created);
-		buf_printf(&out, "<td>%s<td>", format_size(p->bytes, size));
-		html(&out, p->title);
-	}
-	buf_puts(&out, "</table></html>\n");
+	    "<h1>Carrara hub</h1><p>Public key: <code>%s</code></p>",
+	    s->store.public_key);
+	list_page(&out, "packages", "package pull", index.list, index.count);
+	list_page(&out, "images", "pull", index.images, index.image_count);
+	buf_puts(&out, "</html>\n");
 	enum MHD_Result result = answer(conn, MHD_HTTP_OK, "text/html; charset=utf-8", out.data);
 	hub_index_free(&index);
 	buf_free(&out);
@@ -197,14 +210,51 @@ static bool authorized(const struct server *s, struct MHD_Connection *conn)
 	return !sodium_memcmp(given, wanted, 32);
 }
 
+/* NAME of "/NAME/LAST.qemu.gz", where LAST is NAME without its namespace; NULL for other paths. */
+static char *image_name(const char *url)
+{
+	const char *last = strrchr(url, '/');
+	if (!last || last == url || has_prefix(url, "/packages/") || !has_suffix(url, ".qemu.gz"))
+		return NULL;
+	char *name = xstrndup(url + 1, last - url - 1);
+	char *expected = xasprintf("%s.qemu.gz", path_base(name));
+	if (!cap_image_name_valid(name) || strcmp(expected, last + 1)) {
+		free(name);
+		name = NULL;
+	}
+	free(expected);
+	return name;
+}
+
+static int publish(struct server *s, struct MHD_Connection *conn, struct cap *c, const char *url,
+    const char *upload, char **message)
+{
+	char *name = image_name(url);
+	if (!name)
+		return hub_store_publish(c, &s->store, upload, message);
+	struct hub_image_upload image = {.name = name,
+	    .version = MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND, "version"),
+	    .description = MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND, "description"),
+	    .created = MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND, "created")};
+	int result = hub_store_publish_image(c, &s->store, upload, &image, message);
+	free(name);
+	return result;
+}
+
 static enum MHD_Result begin_upload(
     struct server *s, struct MHD_Connection *conn, const char *url, void **state)
 {
 	struct cap c = {0};
 	if (!authorized(s, conn))
 		return plain(conn, MHD_HTTP_UNAUTHORIZED, "wrong or missing token\n");
-	if (!has_prefix(url, "/packages/") || !has_suffix(url, ".mpm"))
-		return plain(conn, MHD_HTTP_BAD_REQUEST, "packages go to /packages/NAME.mpm\n");
+	char *image = image_name(url);
+	bool package = has_prefix(url, "/packages/") && has_suffix(url, ".mpm");
+	bool known = package || image;
+	free(image);
+	if (!known)
+		return plain(conn, MHD_HTTP_BAD_REQUEST,
+		    "packages go to /packages/NAME.mpm, images to "
+		    "/[NAMESPACE/]NAME/NAME.qemu.gz\n");
 	struct upload *u = xcalloc(1, sizeof(*u));
 	u->fd = hub_store_upload(&c, &s->store, &u->path);
 	free(c.last_error);
@@ -222,7 +272,8 @@ static void take_data(struct upload *u, const char *data, size_t len)
 	u->error = u->bytes > UPLOAD_MAX ? -EFBIG : write_all(u->fd, data, len);
 }
 
-static enum MHD_Result end_upload(struct server *s, struct MHD_Connection *conn, struct upload *u)
+static enum MHD_Result end_upload(
+    struct server *s, struct MHD_Connection *conn, const char *url, struct upload *u)
 {
 	struct cap c = {0};
 	char *message = NULL;
@@ -232,7 +283,7 @@ static enum MHD_Result end_upload(struct server *s, struct MHD_Connection *conn,
 	if (result)
 		cap_fail(&c, -result, "cannot store the upload: %s", strerror(-result));
 	else
-		result = hub_store_publish(&c, &s->store, u->path, &message);
+		result = publish(s, conn, &c, url, u->path, &message);
 	unsigned status =
 	    !result		? MHD_HTTP_CREATED
 	    : result == -EEXIST ? MHD_HTTP_CONFLICT
@@ -265,7 +316,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *conn, const char
 		*size = 0;
 		return MHD_YES;
 	}
-	return end_upload(s, conn, *state);
+	return end_upload(s, conn, url, *state);
 }
 
 /* A finished or broken request: an upload that was not published leaves nothing. */

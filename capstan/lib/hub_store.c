@@ -19,15 +19,15 @@
 #include "repo.h"
 #include "version.h"
 
-static char *in_store(const struct hub_store *s, const char *name)
+char *hub_store_path(const struct hub_store *s, const char *name)
 {
 	return path_join(s->dir, name);
 }
 
-static int write_file(
+int hub_store_write(
     struct cap *c, const struct hub_store *s, const char *name, const char *text, mode_t mode)
 {
-	char *path = in_store(s, name);
+	char *path = hub_store_path(s, name);
 	int result = file_write_atomic(path, text, strlen(text), mode);
 	if (result)
 		cap_fail(c, -result, "cannot write %s: %s", path, strerror(-result));
@@ -37,7 +37,7 @@ static int write_file(
 
 static char *read_line(const struct hub_store *s, const char *name)
 {
-	char *path = in_store(s, name);
+	char *path = hub_store_path(s, name);
 	struct buf text = {0};
 	int result = file_read(path, 4096, &text);
 	free(path);
@@ -49,9 +49,9 @@ static char *read_line(const struct hub_store *s, const char *name)
 	return text.data;
 }
 
-static int lock_store(struct cap *c, const struct hub_store *s)
+int hub_store_lock(struct cap *c, const struct hub_store *s)
 {
-	char *path = in_store(s, ".hub/lock");
+	char *path = hub_store_path(s, ".hub/lock");
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX)) {
 		int error = cap_fail_errno(c, "cannot lock %s", path);
@@ -72,7 +72,7 @@ static int open_key(struct cap *c, struct hub_store *s)
 	if (!seed) {
 		hub_key_create(s->seed, s->public_key);
 		sodium_bin2hex(hex, sizeof(hex), s->seed, sizeof(s->seed));
-		result = write_file(c, s, ".hub/key", hex, 0600);
+		result = hub_store_write(c, s, ".hub/key", hex, 0600);
 		sodium_memzero(hex, sizeof(hex));
 	} else if (sodium_hex2bin(s->seed, 32, seed, strlen(seed), NULL, &n, NULL) || n != 32) {
 		result = cap_fail(c, EBADMSG, "%s/.hub/key is not a key", s->dir);
@@ -80,7 +80,7 @@ static int open_key(struct cap *c, struct hub_store *s)
 		hub_key_public(s->seed, s->public_key);
 	}
 	free(seed);
-	return result ? result : write_file(c, s, "key.pub", s->public_key, 0644);
+	return result ? result : hub_store_write(c, s, "key.pub", s->public_key, 0644);
 }
 
 static int open_token(struct cap *c, struct hub_store *s, const char *token)
@@ -96,15 +96,15 @@ static int open_token(struct cap *c, struct hub_store *s, const char *token)
 	randombytes_buf(random, sizeof(random));
 	sodium_bin2hex(hex, sizeof(hex), random, sizeof(random));
 	s->token = xstrdup(hex);
-	return write_file(c, s, ".hub/token", hex, 0600);
+	return hub_store_write(c, s, ".hub/token", hex, 0600);
 }
 
-static int write_index(struct cap *c, const struct hub_store *s, const struct hub_index *index)
+int hub_store_write_index(struct cap *c, const struct hub_store *s, const struct hub_index *index)
 {
 	char *json = hub_index_format(index), *text = hub_index_sign(json, s->seed);
-	int result = write_file(c, s, HUB_SIGNED_NAME, text, 0644);
+	int result = hub_store_write(c, s, HUB_SIGNED_NAME, text, 0644);
 	if (!result)
-		result = write_file(c, s, "index.json", json, 0644);
+		result = hub_store_write(c, s, "index.json", json, 0644);
 	free(json);
 	free(text);
 	return result;
@@ -112,7 +112,7 @@ static int write_index(struct cap *c, const struct hub_store *s, const struct hu
 
 int hub_store_index(struct cap *c, const struct hub_store *s, struct hub_index *index)
 {
-	char *path = in_store(s, HUB_SIGNED_NAME);
+	char *path = hub_store_path(s, HUB_SIGNED_NAME);
 	struct buf text = {0};
 	const char *json;
 	int result = file_read(path, HUB_INDEX_MAX, &text);
@@ -130,21 +130,22 @@ int hub_store_index(struct cap *c, const struct hub_store *s, struct hub_index *
 int hub_store_open(struct cap *c, const char *dir, const char *token, struct hub_store *s)
 {
 	*s = (struct hub_store){.dir = path_absolute(dir)};
-	char *private = in_store(s, ".hub/uploads"), *packages = in_store(s, "packages");
-	char *index = in_store(s, HUB_SIGNED_NAME);
+	char *private = hub_store_path(s, ".hub/uploads"),
+	     *packages = hub_store_path(s, "packages");
+	char *index = hub_store_path(s, HUB_SIGNED_NAME);
 	int result = mkdir_all(packages, 0755), lock = -1;
 	if (!result)
 		result = mkdir_all(private, 0700);
 	if (result)
 		cap_fail(c, -result, "cannot create %s: %s", dir, strerror(-result));
-	else if ((lock = lock_store(c, s)) < 0)
+	else if ((lock = hub_store_lock(c, s)) < 0)
 		result = lock;
 	if (!result)
 		result = open_key(c, s);
 	if (!result)
 		result = open_token(c, s, token);
 	if (!result && !path_exists(index))
-		result = write_index(c, s, &(struct hub_index){.serial = 1});
+		result = hub_store_write_index(c, s, &(struct hub_index){.serial = 1});
 	if (lock >= 0)
 		close(lock);
 	free(private);
@@ -165,7 +166,7 @@ void hub_store_close(struct hub_store *s)
 
 int hub_store_upload(struct cap *c, const struct hub_store *s, char **path)
 {
-	*path = in_store(s, ".hub/uploads/XXXXXX");
+	*path = hub_store_path(s, ".hub/uploads/XXXXXX");
 	int fd = mkostemp(*path, O_CLOEXEC);
 	return fd < 0 ? cap_fail_errno(c, "cannot store the upload") : fd;
 }
@@ -249,14 +250,14 @@ static bool is_newest(const struct hub_index *index, const struct cap_package *p
 static int link_newest(struct cap *c, const struct hub_store *s, const struct cap_package *p,
     const char *stored, const struct buf *manifest)
 {
-	char *name = xasprintf("packages/%s.mpm", p->name), *path = in_store(s, name);
+	char *name = xasprintf("packages/%s.mpm", p->name), *path = hub_store_path(s, name);
 	char *tmp = xasprintf("%s.tmp", path), *yaml = xasprintf("packages/%s.yaml", p->name);
 	unlink(tmp);
 	int result = 0;
 	if (link(stored, tmp) || rename(tmp, path))
 		result = cap_fail_errno(c, "cannot publish %s", path);
 	if (!result)
-		result = write_file(c, s, yaml, manifest->data, 0644);
+		result = hub_store_write(c, s, yaml, manifest->data, 0644);
 	free(name);
 	free(path);
 	free(tmp);
@@ -288,7 +289,7 @@ static int publish_locked(struct cap *c, const struct hub_store *s, const char *
 	} else {
 		char *file = xasprintf(
 		    "packages/%s%s%s-%.12s.mpm", p->name, *version ? "-" : "", version, digest);
-		char *path = in_store(s, file);
+		char *path = hub_store_path(s, file);
 		bool newest = is_newest(&index, p);
 		if (same) {
 			hub_package_free(same);
@@ -301,7 +302,7 @@ static int publish_locked(struct cap *c, const struct hub_store *s, const char *
 		add_entry(&index, p, file, digest, st.st_size);
 		index.serial++;
 		if (!result)
-			result = write_index(c, s, &index);
+			result = hub_store_write_index(c, s, &index);
 		*message = xasprintf("Published %s %s", p->name, version);
 		free(file);
 		free(path);
@@ -317,7 +318,7 @@ int hub_store_publish(struct cap *c, const struct hub_store *s, const char *uplo
 	*message = NULL;
 	int result = read_manifest(c, upload, &p, &manifest);
 	if (!result) {
-		int lock = lock_store(c, s);
+		int lock = hub_store_lock(c, s);
 		result = lock < 0 ? lock : publish_locked(c, s, upload, &p, &manifest, message);
 		if (lock >= 0)
 			close(lock);

@@ -3,6 +3,8 @@
  * A hub's directory:
  *   packages/NAME-VERSION.mpm   immutable, named by the index
  *   packages/NAME.{mpm,yaml}    the newest version, as the original tool reads it
+ *   [NS/]NAME/NAME-DIGEST.qemu.gz        immutable, an image named by the index
+ *   [NS/]NAME/{NAME.qemu.gz,index.yaml}  the newest version of it, as the original tool reads it
  *   index.signed, index.json    the index, with and without signature
  *   key.pub                     the public key in hex
  *   .hub/                       never served: seed of the key, token, uploads, lock
@@ -36,5 +38,24 @@ int hub_store_upload(struct cap *c, const struct hub_store *s, char **path);
  * version is there with other content. *message says what happened; the caller frees it.
  */
 int hub_store_publish(struct cap *c, const struct hub_store *s, const char *upload, char **message);
+
+/*
+ * The same for a compressed image; version, description and created may be NULL. Images without a
+ * version replace each other.
+ */
+struct hub_image_upload {
+	const char *name, *version, *description, *created;
+};
+int hub_store_publish_image(struct cap *c, const struct hub_store *s, const char *upload,
+    const struct hub_image_upload *image, char **message);
+
+/* Steps of publishing. */
+char *hub_store_path(const struct hub_store *s, const char *name); /* the caller frees it */
+/* Replaces a small file of the store. */
+int hub_store_write(
+    struct cap *c, const struct hub_store *s, const char *name, const char *text, mode_t mode);
+/* Locks the store against other publishers; the descriptor to close, or a negative errno. */
+int hub_store_lock(struct cap *c, const struct hub_store *s);
+int hub_store_write_index(struct cap *c, const struct hub_store *s, const struct hub_index *index);
 
 #endif

@@ -15,6 +15,7 @@
 #include "cmdline.h"
 #include "compose.h"
 #include "instance.h"
+#include "package.h"
 #include "repo.h"
 #include "volume.h"
 
@@ -315,6 +316,54 @@ static char *image_of_instance(struct cap *c, const char *name)
 	return image;
 }
 
+/* The package that an image of the repository was composed from; the caller frees it. NULL: none.
+ */
+static char *package_of_image(struct cap *c, const char *path)
+{
+	struct cap_image_info *list;
+	size_t count;
+	char *package = NULL;
+	cap_repo_images(c, &list, &count);
+	for (size_t i = 0; i < count && !package; i++)
+		if (!strcmp(list[i].path, path) && list[i].package)
+			package = xstrdup(list[i].package);
+	cap_image_info_free(list, count);
+	return package;
+}
+
+/*
+ * meta/hooks/run prepares the host (data, other services) before the machine starts. Only the hook
+ * of the package in the working directory runs: code of others has no business on this host.
+ */
+static int run_hook(struct launch *l)
+{
+	struct cap_package p;
+	struct strv env = {0};
+	bool ran;
+	int status, result = 0;
+	if (!path_exists("meta/hooks/run") || cap_package_read(l->c, ".", &p))
+		return 0;
+	char *package = package_of_image(l->c, l->path);
+	strv_addf(&env, "CAPSTAN_IMAGE=%s", l->path);
+	strv_addf(&env, "CAPSTAN_INSTANCE=%s", l->record.name);
+	if (package && !strcmp(package, p.name)) {
+		cap_info(l->c, "Running meta/hooks/run");
+		result = cap_run_hook(l->c, ".", "run", &env, &ran, &status);
+		if (!result && status)
+			result = cap_fail(l->c, EIO,
+			    "meta/hooks/run failed with status %d; the machine was not started",
+			    status);
+		if (result) {
+			describe_outcome(&l->record, &(struct cap_outcome){0}, result);
+			cap_instance_record(l->c, &l->record);
+		}
+	}
+	strv_free(&env);
+	free(package);
+	cap_package_free(&p);
+	return result;
+}
+
 int cap_run_image(struct cap *c, const struct cap_run *r, int *status)
 {
 	struct launch l = {
@@ -335,6 +384,8 @@ int cap_run_image(struct cap *c, const struct cap_run *r, int *status)
 		result = cap_image_open(c, path, &l.img);
 	if (!result)
 		result = prepare(&l, image);
+	if (!result)
+		result = run_hook(&l);
 	if (!result)
 		result = r->detach ? run_detached(&l, status) : run_launch(&l, status);
 	launch_free(&l);

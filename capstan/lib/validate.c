@@ -16,6 +16,7 @@ struct validation {
 	struct cap *c;
 	struct cap_tree *tree; /* the package with its dependencies when those are there */
 	struct cap_tree *own;
+	const char *dir; /* of the package */
 	int errors, warnings, objects;
 	struct strv missing; /* libraries, each once */
 };
@@ -149,7 +150,8 @@ static void check_options(struct validation *v)
 static void add_required(struct validation *v, const struct cap_package *p, struct cap_pack **packs,
     struct cap_deps *deps)
 {
-	if (cap_deps_resolve(v->c, p->name, &p->require, false, deps)) {
+	struct cap_deps_request rq = {.who = p->name, .require = &p->require, .dir = v->dir};
+	if (cap_deps_resolve(v->c, &rq, deps)) {
 		v->errors++;
 		return;
 	}
@@ -192,7 +194,7 @@ int cap_package_validate(struct cap *c, const char *dir)
 {
 	struct cap_package p;
 	struct cap_tree tree, own;
-	struct validation v = {.c = c, .tree = &tree, .own = &own};
+	struct validation v = {.c = c, .tree = &tree, .own = &own, .dir = dir};
 	int result = cap_package_read(c, dir, &p);
 	if (result)
 		return result;

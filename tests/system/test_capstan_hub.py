@@ -124,6 +124,104 @@ def test_versions_are_chosen_together(capstan):
         assert "app4 requires lib >=3, but there is only" in err
 
 
+def versions(capstan, env):
+    return {p["name"]: p["version"] for p in json.loads(capstan("--json", "package", "list", env=env)[0])}
+
+
+def test_lock_file_binds_until_update(capstan):
+    with hub(capstan) as h:
+        for name, version, require in [("lib", "1.0", []), ("lib", "1.1", []), ("web", "1.0", ["lib ^1.0"])]:
+            capstan("package", "push", build(capstan, name, version, require=require), env=h.env)
+        env = {**h.env, **clean_root(capstan)}
+        d = capstan.package("app", {"x": "y"}, require=["web"], run="runtime: native\nbootcmd: /x\n")
+        lock = d / "meta/lock.yaml"
+        capstan("package", "collect", "-p", cwd=d, env=env)
+        first = lock.read_text()
+        digest = hashlib.sha256((capstan.tmp / "other/packages/lib.mpm").read_bytes()).hexdigest()
+        assert "  lib:\n    version: 1.1\n    sha256: " + digest in first
+        assert "lock" not in capstan("package", "collect", cwd=d, env=env)[0]
+        # A newer version appears: another machine composes with what is locked all the same.
+        capstan("package", "push", build(capstan, "lib", "1.2"), env=h.env)
+        capstan("package", "push", build(capstan, "web", "1.1", require=["lib ^1.1"]), env=h.env)
+        third = {**h.env, **clean_root(capstan, "third")}
+        capstan("package", "collect", "-p", cwd=d, env=third)
+        assert versions(capstan, third) == {"lib": "1.1", "web": "1.0"} and lock.read_text() == first
+        # One name is renewed, then all.
+        assert "lib 1.1 -> 1.2\n" in capstan("package", "update", "lib", cwd=d, env=third)[0]
+        assert versions(capstan, third) == {"lib": "1.2", "web": "1.0"}
+        out, _ = capstan("package", "update", cwd=d, env=third)
+        assert "web 1.0 -> 1.1\n" in out and "lib" not in out
+        assert "the newest that fits" in capstan("package", "update", cwd=d, env=third)[0]
+        # The machine with the old packages is told, and gets the locked ones.
+        _, err = capstan("package", "collect", cwd=d, env=env, status=65)
+        assert "lock.yaml of app has lib 1.2, but 1.1 is in the local repository" in err
+        capstan("package", "collect", "-p", cwd=d, env=env)
+        assert versions(capstan, env) == {"lib": "1.2", "web": "1.1"}
+        # The same version with other content is not the same package.
+        capstan("package", "import", build(capstan, "lib", "1.2", {"other": "content"}), env=env)
+        assert "other content" in capstan("package", "collect", cwd=d, env=env, status=65)[1]
+        capstan("package", "collect", "-p", cwd=d, env=env)
+        # Requirements that have left the lock's versions behind choose anew.
+        capstan.package("app", {}, require=["web", "lib =1.1"])
+        capstan("package", "collect", "-p", cwd=d, env=env)
+        assert "    version: 1.1\n" in lock.read_text() and versions(capstan, env)["lib"] == "1.1"
+        lock.write_text("packages:\n  lib:\n    sha256: 12\n")
+        assert "lock.yaml:3:5: the sha256 of lib is not a digest" in capstan("package", "collect", cwd=d, env=env, status=65)[1]
+
+
+def test_update_of_the_local_repository(capstan):
+    with hub(capstan) as h:
+        for version in ("1.0", "1.10", "1.9"):
+            capstan("package", "push", build(capstan, "a", version), env=h.env)
+        env = {**h.env, **clean_root(capstan)}
+        capstan("package", "pull", "a =1.0", env=env)
+        capstan("package", "import", build(capstan, "mine", "1"), env=env)
+        assert "a 1.0 -> 1.10\n" in capstan("package", "update", env=env)[0]
+        assert versions(capstan, env) == {"a": "1.10", "mine": "1"}
+        assert "No newer versions" in capstan("package", "update", "a", env=env)[0]
+        assert "zzz is not in the local" in capstan("package", "update", "zzz", env=env, status=1)[1]
+
+
+def test_images_are_pushed_and_pulled(capstan):
+    with hub(capstan) as h:
+        d = capstan.package("app", {"x": "y"}, version="1.0", run="runtime: native\nbootcmd: /x --port 80\n")
+        capstan("package", "compose", "team/app", "--size", "64M", cwd=d)
+        env = {**h.env, **clean_root(capstan)}
+        assert capstan("push", "team/app", env=h.env)[0].endswith("Published image team/app 1.0\n")
+        assert "already" in capstan("push", "team/app", env=h.env)[0]
+        out, _ = capstan("search", "app", env=env)
+        assert re.search(r"team/app +image +1.0 .*app title", out)
+        capstan("pull", "team/app", env=env)
+        pulled = capstan.tmp / "other/repository/team/app/app.qemu"
+        assert pulled.read_bytes() == capstan.image("team/app").read_bytes()
+        images = json.loads(capstan("--json", "images", env=env)[0])
+        assert images[0]["name"] == "team/app" and images[0]["version"] == "1.0"
+        assert "/x --port 80" in capstan("info", "team/app", env=env)[0]
+        assert "did you mean team/app" in capstan("pull", "team/ap", env=env, status=1)[1]
+        # The page for people, and the original tool's layout.
+        page = h.request("GET", "/")[1].decode()
+        assert "1 images" in page and "team/app" in page
+        assert h.request("GET", "/team/app/app.qemu.gz")[0] == 200
+        assert b"version: 1.0" in h.request("GET", "/team/app/index.yaml")[1]
+        # Another content needs another version; the digest is checked; nobody else may push.
+        (d / "x").write_text("changed")
+        capstan("package", "compose", "team/app", "--size", "64M", cwd=d)
+        assert "needs a new version" in capstan("push", "team/app", env=h.env, status=65)[1]
+        stored = next(h.dir.glob("team/app/app-*.qemu.gz"))
+        stored.write_bytes(gzip.compress(b"evil"))
+        _, err = capstan("pull", "team/app", env=env, status=65)
+        assert "wrong size" in err or "SHA-256" in err
+        assert pulled.read_bytes() != b"evil"
+        put = {"Authorization": f"Bearer {TOKEN}"}
+        assert h.request("PUT", "/app/app.qemu.gz", b"x")[0] == 401
+        status, text, _ = h.request("PUT", "/app/app.qemu.gz", gzip.compress(b"no image"), put)
+        assert status == 422 and b"not a Carrara image" in text
+        assert h.request("PUT", "/app/app.qemu.gz", b"not gzip", put)[0] == 422
+        assert h.request("PUT", "/app/other.qemu.gz", b"", put)[0] == 400
+        assert h.request("PUT", "/packages/packages.qemu.gz", b"", put)[0] == 400
+        assert not list((h.dir / ".hub/uploads").iterdir())
+
+
 def test_only_the_token_may_publish_and_only_packages(capstan):
     with hub(capstan) as h:
         mpm = build(capstan, "p", "1.0")

@@ -361,6 +361,24 @@ def test_package_test_runs_the_hook_or_boots(capstan):
     capstan("package", "test", cwd=d, env={"FAKE_GUEST": "exit 6"}, status=6)
 
 
+def test_run_hook_prepares_the_host(capstan):
+    d = capstan.package("r", {"x": "", "meta/hooks/run": (
+        "#!/bin/sh\necho $CAPSTAN_INSTANCE $CAPSTAN_IMAGE > prepared\n", 0o755)},
+        run="runtime: native\nbootcmd: /x\n")
+    capstan("package", "compose", "r", cwd=d)
+    capstan("run", "r", cwd=capstan.tmp)
+    assert not (d / "prepared").exists()  # only the package one stands in
+    capstan("run", "r", cwd=d)
+    name, image = (d / "prepared").read_text().split()
+    assert image == str(capstan.image("r")) and name
+    (d / "meta/hooks/run").write_text("#!/bin/sh\nexit 7\n")
+    capstan.record.unlink()
+    assert "failed with status 7; the machine was not started" in capstan("run", "r", cwd=d, status=1)[1]
+    assert not capstan.record.exists()
+    capstan("package", "compose", "other", cwd=capstan.package("o", {"x": ""}, run="runtime: native\nbootcmd: /x\n"))
+    capstan("run", "other", cwd=d)  # an image of another package
+
+
 def test_images_import_info_and_damage(capstan):
     d = capstan.package("app", {"x": "y"}, run="runtime: native\nbootcmd: /x 1\n")
     capstan("package", "compose", "-o", capstan.tmp / "out.raw", "-f", "raw", "-s", "8M", cwd=d)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* package.yaml, run.yaml and meta/opts: any text is parsed or refused, and what is parsed works. */
+/* package.yaml, run.yaml, lock.yaml and meta/opts: any text is parsed or refused, and what is
+ * parsed works. */
 #include <stdlib.h>
 
 #include "../../../capstan/lib/compose.h"
+#include "../../../capstan/lib/lock.h"
 #include "../../../capstan/lib/yamldoc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cap c = {0};
 	struct cap_package p, again;
 	struct cap_option *options;
+	struct cap_lock lock;
 	size_t count;
 	const char *text = (const char *)data;
 	if (!cap_package_parse(&c, "package.yaml", text, size, &p)) {
@@ -44,6 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_run(&c, text, size);
 	if (!cap_options_parse(&c, "opts", text, size, &options, &count))
 		cap_options_free(options, count);
+	if (!cap_lock_parse(&c, "lock.yaml", text, size, &lock))
+		cap_lock_free(&lock);
 	free(c.last_error);
 	return 0;
 }
