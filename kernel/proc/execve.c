@@ -163,6 +163,7 @@ static void reset_thread(struct thread *t, const char *path)
 	t->robust_list = NULL;
 	t->rseq = NULL;
 	t->rseq_len = 0;
+	t->rseq_event = false;
 	t->fs_base = 0;
 	wrmsr(MSR_FS_BASE, 0);
 	strlcpy(t->name, slash ? slash + 1 : path, sizeof t->name);

@@ -68,7 +68,8 @@ void rseq_resume(struct trapframe *f)
 	struct thread *t = current_thread();
 	if (t->rseq_event) {
 		t->rseq_event = false;
-		update(f, t);
+		if (t->rseq) /* unregistered since, or gone with execve() */
+			update(f, t);
 	}
 }
 
