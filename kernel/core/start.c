@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/random.h"
 #include "core/trace.h"
+#include "core/tracebuf.h"
 #include "core/version.h"
 #include "drivers/block.h"
 #include "drivers/console.h"
@@ -228,9 +229,20 @@ static void apply_options(void)
 		hostname_set(HOST_NAME, cmdline.hostname, strlen(cmdline.hostname));
 	if (cmdline.strace)
 		syscall_trace_set(true, false);
-	for (unsigned i = 0; i < cmdline.trace.n; i++)
-		if (!trace_set(cmdline.trace.v[i], TRACE_COUNT | TRACE_PRINT))
-			pr_warn("--trace=%s matches no tracepoint", cmdline.trace.v[i]);
+}
+
+/* --trace=PATTERN[,MODE]…: a pattern alone is counted and printed. */
+static void apply_trace(void)
+{
+	for (unsigned i = 0; i < cmdline.trace.n; i++) {
+		char *text = cmdline.trace.v[i];
+		int err = strchr(text, ',') ? trace_command(text)
+					    : trace_change(text, TRACE_MODES, TRACE_COUNT | TRACE_PRINT);
+		if (err == -EINVAL)
+			pr_warn("--trace=%s: modes are count, record, print and backtrace", text);
+		else if (err < 0 || (!err && !strchr(text, ',') && !trace_on(text)))
+			pr_warn("--trace=%s matches no tracepoint", text);
+	}
 }
 
 void start_system(void)
@@ -242,6 +254,7 @@ void start_system(void)
 	cmdline_setenv(&cmdline, "TERM=linux");
 	parse(bootinfo.cmdline, bootinfo.cmdline_size, "command line");
 	apply_options();
+	apply_trace();
 	start_subsystems();
 	mount_root();
 	add_stored_command();

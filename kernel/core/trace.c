@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tracepoints at run time. The linker gathers one record for each place; places of one name share an id.
- * Switching patches the NOP of every place of the name into a jump (or back) with all other CPUs stopped.
- * Counting adds to this CPU's own counter; recording writes to this CPU's own ring; both run with
- * interrupts off for the few instructions they take, so interrupt handlers may trace too.
+ * Tracepoints at run time. The linker gathers one record for each place; places of one name share
+ * an id. Switching patches the NOP of every place of the name into a jump (or back) with all other
+ * CPUs stopped. Counting adds to this CPU's own counter with one instruction; recording writes to
+ * this CPU's own ring with interrupts off for the few instructions it takes, so interrupt handlers
+ * may trace too.
  */
 #include "core/trace.h"
+#include <asm/errno.h>
 #include "arch/x86/cpu.h"
 #include "arch/x86/percpu.h"
-#include "core/crash.h"
+#include "core/backtrace.h"
 #include "core/log.h"
 #include "core/tracebuf.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "mm/page.h"
 #include "sched/sync.h"
+#include "sys/dispatch.h"
 
 struct trace_site {
 	uint64_t nop, target, tp;
@@ -24,7 +27,6 @@ extern const struct trace_site trace_sites_start[], trace_sites_end[];
 
 static unsigned nnames;
 static struct tracepoint **by_id; /* one tracepoint of each name, sorted by name */
-static uint64_t *counts[MAX_CPUS]; /* per CPU, by id */
 static struct mutex trace_lock;
 
 static void sort(struct tracepoint **v, size_t n)
@@ -74,8 +76,8 @@ uint64_t trace_count(const struct tracepoint *tp)
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < MAX_CPUS; i++)
-		if (counts[i])
-			sum += __atomic_load_n(&counts[i][tp->id], __ATOMIC_RELAXED);
+		if (cpus[i] && cpus[i]->trace_counts)
+			sum += __atomic_load_n(&cpus[i]->trace_counts[tp->id], __ATOMIC_RELAXED);
 	return sum;
 }
 
@@ -93,19 +95,22 @@ static void print(const struct tracepoint *tp, unsigned n, const uint64_t *a)
 	klog(LOG_NOTICE, "trace: %s %s", tp->name, text);
 }
 
+/* The hit is counted already (TRACE). */
 void trace_hit(struct tracepoint *tp, unsigned n, const uint64_t *args)
 {
 	static _Atomic bool printing[MAX_CPUS];
-	uint64_t flags = irq_save();
-	unsigned cpu = this_cpu()->id;
+	uint64_t flags = irq_save(), frames[TRACE_MAX_FRAMES];
+	struct cpu *c = this_cpu();
+	unsigned nframes = 0;
 
-	if (tp->modes & TRACE_COUNT && counts[cpu])
-		counts[cpu][tp->id]++;
-	if (tp->modes & TRACE_RECORD)
-		tracebuf_add(tp, n, args);
-	if (tp->modes & TRACE_PRINT && !atomic_exchange(&printing[cpu], true)) {
+	if (tp->modes & TRACE_RECORD) {
+		if (tp->modes & TRACE_BACKTRACE)
+			nframes = backtrace_collect(c->sampled, frames, TRACE_MAX_FRAMES);
+		tracebuf_add(tp, n, args, frames, nframes);
+	}
+	if (tp->modes & TRACE_PRINT && !atomic_exchange(&printing[c->id], true)) {
 		print(tp, n, args);
-		atomic_store(&printing[cpu], false);
+		atomic_store(&printing[c->id], false);
 	}
 	irq_restore(flags);
 }
@@ -146,29 +151,61 @@ static void patch_sites(void *arg)
 	}
 }
 
-int trace_set(const char *pattern, uint32_t modes)
+/* Counters for every CPU that is up. */
+static int make_counts(void)
 {
-	int n = 0;
+	for (unsigned i = 0; i < MAX_CPUS && cpus[i]; i++) {
+		if (cpus[i]->trace_counts)
+			continue;
+		uint64_t *v = kzalloc(nnames * sizeof *v);
+		if (!v)
+			return -ENOMEM;
+		__atomic_store_n(&cpus[i]->trace_counts, v, __ATOMIC_RELEASE);
+	}
+	return 0;
+}
+
+int trace_change(const char *pattern, uint32_t clear, uint32_t set)
+{
+	int n = 0, err = set & TRACE_RECORD ? tracebuf_prepare() : 0;
 
 	mutex_lock(&trace_lock);
-	for (unsigned i = 0; i < MAX_CPUS && cpus[i]; i++)
-		if (!counts[i])
-			counts[i] = kzalloc(nnames * sizeof counts[i][0]);
-	if (modes & TRACE_RECORD)
-		tracebuf_prepare();
-	for (unsigned id = 0; id < nnames; id++)
+	if (!err && set)
+		err = make_counts();
+	for (unsigned id = 0; id < nnames && !err; id++)
 		n += matches(pattern, by_id[id]->name);
+	if (!n) {
+		mutex_unlock(&trace_lock);
+		return err;
+	}
 	for (struct tracepoint *t = tracepoints_start; t < tracepoints_end; t++)
 		if (matches(pattern, t->name))
-			t->modes = modes;
+			t->modes = (t->modes & ~clear) | set;
 	cpu_stop_others(patch_sites, NULL);
 	mutex_unlock(&trace_lock);
+	syscall_trace_update();
 	return n;
+}
+
+bool trace_any(uint32_t modes)
+{
+	for (unsigned id = 0; id < nnames; id++)
+		if (by_id[id]->modes & modes)
+			return true;
+	return false;
+}
+
+bool trace_on(const char *pattern)
+{
+	for (unsigned id = 0; id < nnames; id++)
+		if (by_id[id]->modes && matches(pattern, by_id[id]->name))
+			return true;
+	return false;
 }
 
 void trace_reset_counts(void)
 {
-	for (unsigned i = 0; i < MAX_CPUS; i++)
-		if (counts[i])
-			memset(counts[i], 0, nnames * sizeof counts[i][0]);
+	for (unsigned i = 0; i < MAX_CPUS && cpus[i]; i++)
+		if (cpus[i]->trace_counts)
+			memset(cpus[i]->trace_counts, 0, nnames * sizeof(uint64_t));
 }

@@ -8,6 +8,7 @@
  * two sees the other.
  */
 #include <linux/eventpoll.h>
+#include "core/trace.h"
 #include "fs/poll.h"
 #include "fs/vfs.h"
 
@@ -49,6 +50,7 @@ void poll_notify(struct poll_head *h, unsigned events)
 	if (__atomic_load_n(&h->entries.next, __ATOMIC_RELAXED) == &h->entries)
 		return;
 	mutex_lock(&h->lock);
+	TRACE(poll_wake, "%p events=%#x", h, events);
 	struct poll_entry *e, *next;
 	list_for_each_entry_safe (e, next, &h->entries, link) {
 		bool taken = e->fn(e, events);

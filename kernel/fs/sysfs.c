@@ -6,11 +6,10 @@
 #include "arch/x86/machine.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/topology.h"
-#include "core/trace.h"
-#include "core/tracebuf.h"
 #include "drivers/block.h"
 #include "fs/pseudo.h"
 #include "fs/special.h"
+#include "fs/tracing.h"
 #include "lib/string.h"
 #include "mm/page.h"
 #include "sched/timer.h"
@@ -458,113 +457,6 @@ static const struct pseudo_entry dev_block_dir[] = {
     {},
 };
 
-/* ---- tracing ---- */
-
-static int show_trace_events(struct seqbuf *s, const struct pseudo_key *k)
-{
-	(void)k;
-	for (unsigned i = 0; i < trace_names(); i++)
-		seq_printf(s, "%s\n", trace_by_id(i)->name);
-	return 0;
-}
-
-static int show_trace_set(struct seqbuf *s, const struct pseudo_key *k)
-{
-	(void)k;
-	for (unsigned i = 0; i < trace_names(); i++) {
-		struct tracepoint *t = trace_by_id(i);
-		if (t->modes)
-			seq_printf(s, "%s%s%s%s\n", t->name, t->modes & TRACE_COUNT ? " count" : "",
-			    t->modes & TRACE_RECORD ? " record" : "",
-			    t->modes & TRACE_PRINT ? " print" : "");
-	}
-	return 0;
-}
-
-/* "PATTERN [count] [record] [print]": switches to exactly these modes; "!PATTERN" off; a pattern
- * alone means count and record. */
-static int store_trace_set(const struct pseudo_key *k, char *text, size_t n)
-{
-	(void)k;
-	(void)n;
-	static const struct {
-		const char *word;
-		uint32_t mode;
-	} words[] = {{"count", TRACE_COUNT}, {"record", TRACE_RECORD}, {"print", TRACE_PRINT}};
-	uint32_t modes = 0;
-	bool off = *text == '!';
-	char *pattern = text + off, *p = strchr(pattern, ' ');
-	if (p)
-		*p++ = '\0';
-	while (p && *p) {
-		char *end = strchr(p, ' ');
-		if (end)
-			*end++ = '\0';
-		uint32_t mode = 0;
-		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-			if (!strcmp(p, words[i].word))
-				mode = words[i].mode;
-		if (!mode && *p)
-			return -EINVAL;
-		modes |= mode;
-		p = end;
-	}
-	if (!*pattern)
-		return -EINVAL;
-	if (!modes && !off)
-		modes = TRACE_COUNT | TRACE_RECORD;
-	if (modes & TRACE_RECORD)
-		tracebuf_prepare();
-	return trace_set(pattern, off ? 0 : modes) > 0 ? 0 : -ENOENT;
-}
-
-static int show_trace_counts(struct seqbuf *s, const struct pseudo_key *k)
-{
-	(void)k;
-	for (unsigned i = 0; i < trace_names(); i++) {
-		uint64_t n = trace_count(trace_by_id(i));
-		if (n)
-			seq_printf(s, "%s %lu\n", trace_by_id(i)->name, n);
-	}
-	return 0;
-}
-
-static int show_trace(struct seqbuf *s, const struct pseudo_key *k)
-{
-	(void)k;
-	struct trace_record r[16];
-	for (unsigned cpu = 0; cpu < ncpus; cpu++) {
-		uint64_t pos = 0;
-		unsigned n;
-		while ((n = tracebuf_read(cpu, &pos, r, ARRAY_SIZE(r))) > 0) {
-			for (unsigned i = 0; i < n; i++) {
-				struct tracepoint *t = trace_by_id(r[i].id);
-				char text[160] = "";
-				const uint64_t *a = r[i].args;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-				if (t)
-					snprintf(text, sizeof text, t->format, a[0], a[1], a[2],
-					    a[3], a[4], a[5]);
-#pragma GCC diagnostic pop
-				seq_printf(s, "[%03u] %5d %5ld.%06ld: %s: %s\n", cpu, r[i].tid,
-				    (long)(r[i].time / NSEC_PER_SEC),
-				    (long)(r[i].time % NSEC_PER_SEC / 1000), t ? t->name : "?",
-				    text);
-			}
-		}
-	}
-	return 0;
-}
-
-static const struct pseudo_entry tracing_dir[] = {
-    {.name = "available_events", .show = show_trace_events},
-    {.name = "set_event", .show = show_trace_set, .store = store_trace_set},
-    {.name = "counts", .show = show_trace_counts},
-    {.name = "trace", .show = show_trace},
-    {},
-};
-
 /* ---- the rest of the tree ---- */
 
 static const struct pseudo_entry thp_dir[] = {
@@ -587,6 +479,7 @@ static const struct pseudo_entry empty_dir[] = {{}};
 static const struct pseudo_entry kernel_dir[] = {
     {.name = "mm", .children = mm_dir},
     {.name = "tracing", .mode = S_IFDIR | 0700, .children = tracing_dir},
+    {.name = "threads", .show = tracing_show_threads},
     {.name = "debug", .mode = S_IFDIR | 0700, .children = empty_dir},
     {},
 };

@@ -81,8 +81,10 @@ static bool huge_fault(struct mm *m, struct vma *v, uint64_t addr)
 	if (!e || atomic_load(e))
 		return false;
 	struct page *p = page_alloc(9, PAGE_ZERO | PAGE_OPTIONAL);
-	if (!p)
+	if (!p) {
+		TRACE(memory_huge_failure, "addr=%lx", addr);
 		return false;
+	}
 	p->order = 9;
 	atomic_fetch_or(&p->flags, PG_HUGE);
 	if (!fill(e, pte_make(page_phys(p), v->prot, true) | PTE_PS)) {

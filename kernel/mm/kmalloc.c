@@ -87,6 +87,7 @@ static bool refill(struct magazine *m, unsigned c)
 	unsigned n = 0;
 
 	mutex_lock(&sc->lock);
+	TRACE(pool_alloc, "class=%u", c);
 	if (list_empty(&sc->partial)) {
 		/* Without the lock: an allocation that runs short waits for others to free. */
 		mutex_unlock(&sc->lock);
@@ -128,6 +129,7 @@ static void give_back(struct object *list, unsigned c)
 	struct list done;
 
 	list_init(&done);
+	TRACE(pool_free, "class=%u", c);
 	mutex_lock(&sc->lock);
 	while (list) {
 		struct object *next = list->next;
@@ -160,6 +162,10 @@ static void *alloc_large(size_t size)
 	while (PAGE_SIZE << order < size)
 		if (++order > MAX_ORDER)
 			return NULL;
+	if (order)
+		TRACE(memory_malloc_large, "size=%lu order=%u", size, order);
+	else
+		TRACE(memory_malloc_page, "size=%lu", size);
 	struct page *p = page_alloc(order, 0);
 	if (!p)
 		return NULL;
@@ -174,6 +180,7 @@ void *kmalloc(size_t size)
 	if (unlikely(size > LARGEST))
 		return alloc_large(size);
 	unsigned c = class_for(size);
+	TRACE(memory_malloc_mempool, "size=%lu class=%u", size, c);
 	struct magazine *m = &magazines[this_cpu()->id][c];
 	while (unlikely(!m->first)) {
 		if (!refill(m, c))
@@ -233,6 +240,7 @@ void *kzalloc(size_t size)
 
 void *krealloc(void *old, size_t size)
 {
+	TRACE(memory_realloc, "%p size=%lu", old, size);
 	if (old && kmalloc_usable(old) >= size)
 		return old;
 	void *p = kmalloc(size);

@@ -372,6 +372,7 @@ struct page *page_alloc(unsigned order, unsigned flags)
 	for (int tries = 0;
 	     unlikely(!p) && tries < 8 && !(flags & (PAGE_NOWAIT | PAGE_RESERVE | PAGE_OPTIONAL));
 	     tries++) {
+		TRACE(memory_wait, "order=%u", order);
 		size_t freed = reclaim(MAX(64ul, 2ul << order));
 		TRACE(memory_reclaim, "order=%u freed=%lu", order, freed);
 		p = alloc_any(order, flags);

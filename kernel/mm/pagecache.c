@@ -17,6 +17,7 @@
 #include <asm/errno.h>
 #include "mm/pagecache.h"
 #include "core/log.h"
+#include "core/trace.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/cache_internal.h"
@@ -203,6 +204,7 @@ static int insert_locked(struct mapping *m, uint64_t index, struct page *p)
 	bool limited = m->ops && m->ops->charge;
 	if (limited && !m->ops->charge(m))
 		return radix_find(m, index) ? -EEXIST : -ENOSPC;
+	TRACE(cache_page_add, "mapping=%p index=%lu", m, index);
 	p->mapping = m;
 	p->index = index;
 	int err = radix_insert(m, index, p);
@@ -466,6 +468,10 @@ uint64_t mapping_next_hole(struct mapping *m, uint64_t index, uint64_t limit)
 /* Takes locked page p out of its tree. m->lock held. The tree's reference is the caller's now. */
 void page_detach(struct mapping *m, struct page *p)
 {
+	if (atomic_load(&p->flags) & PG_DIRTY)
+		TRACE(drop_write_cached_page, "mapping=%p index=%lu", m, p->index);
+	else
+		TRACE(drop_read_cached_page, "mapping=%p index=%lu", m, p->index);
 	radix_remove(m, p->index);
 	account(m, -1);
 	if (m->ops && m->ops->uncharge)

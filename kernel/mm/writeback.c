@@ -11,6 +11,7 @@
  */
 #include <asm/errno.h>
 #include "core/log.h"
+#include "core/trace.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/cache_internal.h"
@@ -372,6 +373,7 @@ static size_t scan(size_t n)
 		if (!(looked & 4095))
 			preempt_point();
 	}
+	TRACE(access_scanner, "wanted=%lu freed=%lu", n, freed);
 	page_batch_flush(&batch);
 	if (freed)
 		rcu_synchronize();

@@ -12,6 +12,7 @@
 #include "arch/x86/vdso/vdso.h"
 #include "core/log.h"
 #include "core/random.h"
+#include "core/trace.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
@@ -163,6 +164,7 @@ static int map_image(struct exec *x, struct file *f, const char *path, const str
 		if (err)
 			return fail(x, err, path, "a segment cannot be mapped (memory?)");
 	}
+	TRACE(elf_load, "path=%s base=%#lx", path, *base);
 	return 0;
 }
 
@@ -393,6 +395,7 @@ int exec_build(struct program *p, struct file *f, const char *path, char *const 
 		strlcpy(why, x.why, 160);
 		return err;
 	}
+	TRACE(app_main, "pid=%d path=%s", p->pid, path);
 	set_frame(frame, x.start, rsp);
 	*mm = x.mm;
 	return 0;

@@ -186,6 +186,7 @@ void thread_leave(int code)
 	clear_tid(t);
 	bool last = unlink_thread(p, t, code);
 	if (last) {
+		TRACE(app_main_ret, "pid=%d code=%#x", p->pid, p->exit_code);
 		release_resources(p);
 		program_vfork_done(p);
 		announce_end(p);
@@ -208,6 +209,7 @@ void program_exit(int code)
 	mutex_lock(&p->lock);
 	mutex_lock(&p->signals.lock);
 	if (!p->exiting) {
+		TRACE(app_request_termination, "pid=%d code=%#x", p->pid, code);
 		p->exiting = true;
 		p->exit_code = code;
 		list_for_each_entry (t, &p->threads, program_link)

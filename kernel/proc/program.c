@@ -13,6 +13,7 @@
 
 #include "arch/x86/trapframe.h"
 #include "core/log.h"
+#include "core/trace.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
@@ -301,11 +302,13 @@ int program_exec(struct program *p, const char *path, char *const argv[], char *
 
 int program_wait(struct program *p)
 {
+	TRACE(app_join, "pid=%d", p->pid);
 	mutex_lock(&programs_lock);
 	while (!p->dead)
 		waitq_wait(&p->exit_wait, &programs_lock, NO_DEADLINE, 0);
 	int code = p->exit_code;
 	mutex_unlock(&programs_lock);
+	TRACE(app_join_ret, "code=%#x", code);
 	return code;
 }
 

@@ -102,6 +102,7 @@ static void lock_contended(struct mutex *m)
 
 void mutex_lock(struct mutex *m)
 {
+	TRACE(mutex_lock, "%p", m);
 	if (likely(atomic_fetch_add_explicit(&m->count, 1, memory_order_acquire) == 0)) {
 		m->owner = current_thread();
 		return;
@@ -113,6 +114,7 @@ bool mutex_trylock(struct mutex *m)
 {
 	int zero = 0;
 
+	TRACE(mutex_try_lock, "%p", m);
 	if (atomic_compare_exchange_strong_explicit(
 		&m->count, &zero, 1, memory_order_acquire, memory_order_relaxed)) {
 		m->owner = current_thread();
@@ -123,6 +125,7 @@ bool mutex_trylock(struct mutex *m)
 
 void mutex_unlock(struct mutex *m)
 {
+	TRACE(mutex_unlock, "%p", m);
 	m->owner = NULL;
 	if (likely(atomic_fetch_sub_explicit(&m->count, 1, memory_order_release) == 1))
 		return;

@@ -196,11 +196,14 @@ static void take_local(struct cpu *c, struct thread *t)
 	if (t->cpu != c->id) {
 		/* vruntimes of different CPUs are comparable only relative to their queues */
 		t->vruntime += c->rq->min_vruntime - cpus[t->cpu]->rq->min_vruntime;
+		TRACE(sched_migrate, "tid=%d cpu=%u from=%u", t->tid, c->id, t->cpu);
 		t->cpu = c->id;
 		t->migrations++;
 		t->rseq_event = t->rseq != NULL;
 	}
+	TRACE(sched_queue, "tid=%d vruntime=%ld", t->tid, t->vruntime);
 	enqueue(c->rq, t, false);
+	TRACE(sched_load, "threads=%u", c->rq->nr);
 	if (t != c->current)
 		check_preempt(c, t);
 }
@@ -275,6 +278,7 @@ bool thread_wake(struct thread *t)
 
 void thread_prepare_wait(void)
 {
+	TRACE(sched_wait, "");
 	atomic_store(&current_thread()->state, THREAD_WAITING);
 }
 
@@ -283,6 +287,7 @@ void thread_end_wait(void)
 	struct thread *t = current_thread();
 	uint32_t expect = THREAD_WAITING;
 
+	TRACE(sched_wait_ret, "");
 	if (atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_RUNNING)
 		return;
 	if (!atomic_compare_exchange_strong(&t->state, &expect, THREAD_RUNNING))
@@ -393,6 +398,7 @@ static void put_previous(struct cpu *c, struct thread *prev)
 		return;
 	}
 	prev->preemptions++;
+	TRACE(sched_preempt, "tid=%d", prev->tid);
 	prev->rseq_event = prev->rseq != NULL;
 	enqueue(c->rq, prev, !prev->yielded);
 	prev->yielded = false;
@@ -421,6 +427,7 @@ void schedule(void)
 	struct thread *prev = c->current;
 	int64_t now = time_now();
 
+	TRACE(sched_sched, "tid=%d", prev->tid);
 	drain_incoming(c);
 	c->work &= ~(uint32_t)CPU_RESCHED;
 	account(rq, prev, now);
@@ -605,8 +612,13 @@ static struct thread *thread_new(const char *name)
 
 static void add_to_all(struct thread *t)
 {
+	static int last_tid; /* kernel threads count down from -1 */
+
 	mutex_lock(&threads_lock);
+	if (!t->tid && !t->program)
+		t->tid = --last_tid;
 	list_append(&all_threads, &t->all_link);
+	TRACE(thread_create, "tid=%d name=%s", t->tid, t->name);
 	mutex_unlock(&threads_lock);
 }
 
@@ -817,7 +829,9 @@ static void idle_loop(void *arg)
 			continue;
 		}
 		rcu_note_quiescent();
+		TRACE(sched_idle, "");
 		cpu_halt_enabled();
+		TRACE(sched_idle_ret, "");
 		atomic_fetch_and(&idle_mask, ~bit);
 	}
 }

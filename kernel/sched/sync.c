@@ -69,6 +69,10 @@ unsigned waitq_wake(struct waitq *wq, unsigned n)
 {
 	unsigned woken = 0;
 
+	if (n == ~0u)
+		TRACE(waitqueue_wake_all, "%p", wq);
+	else
+		TRACE(waitqueue_wake_one, "%p", wq);
 	while (woken < n && !list_empty(&wq->waiters)) {
 		struct waiter *w = list_first(&wq->waiters, struct waiter, link);
 		list_remove(&w->link);

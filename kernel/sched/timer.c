@@ -82,6 +82,7 @@ bool timer_cancel(struct timer *t)
 		int cpu = atomic_load_explicit(&t->cpu, memory_order_acquire);
 		if (cpu < 0)
 			return c.was_armed;
+		TRACE(timer_cancel, "%p", t);
 		uint64_t flags = irq_save();
 		if (cpu == (int)this_cpu()->id) {
 			cancel_here(&c);
@@ -95,7 +96,10 @@ bool timer_cancel(struct timer *t)
 
 void timer_arm(struct timer *t, int64_t deadline)
 {
+	if (atomic_load_explicit(&t->cpu, memory_order_relaxed) >= 0)
+		TRACE(timer_reset, "%p deadline=%ld", t, deadline);
 	timer_cancel(t);
+	TRACE(timer_set, "%p deadline=%ld", t, deadline);
 	uint64_t flags = irq_save();
 	struct timer_queue *q = &queues[this_cpu()->id];
 	t->deadline = deadline;

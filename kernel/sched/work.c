@@ -5,6 +5,7 @@
 #include "arch/x86/percpu.h"
 #include "core/init.h"
 #include "core/log.h"
+#include "core/trace.h"
 #include "lib/string.h"
 #include "sched/sync.h"
 
@@ -47,7 +48,9 @@ static void run_all(struct work *list)
 		struct work *w = in_order;
 		in_order = w->next;
 		atomic_store(&w->queued, false);
+		TRACE(async_worker_fire, "%p fn=%#lx", w, w->fn);
 		w->fn(w);
+		TRACE(async_worker_fire_ret, "");
 		preempt_point();
 	}
 }
@@ -56,6 +59,7 @@ static void worker_main(void *arg)
 {
 	struct worker *me = arg;
 
+	TRACE(async_worker_started, "%p", me);
 	for (;;) {
 		thread_prepare_wait();
 		struct work *list = atomic_exchange(&me->queue, NULL);

@@ -15,5 +15,7 @@ extern const char syscall_full_frame[];
 /* Handles a call with the complete frame: any number, tracing on or off. Sets f->rax. Interrupts
  * on. */
 void syscall_slow(struct trapframe *f);
+/* Tracepoints were switched: makes calls take the ways that pass those that are on. Thread context. */
+void syscall_trace_update(void);
 /* Considers the SYSCALL instruction before `after` for rewriting; called once for each new site. */
 void rewrite_site(uint64_t after);

@@ -10,9 +10,12 @@
 #include "arch/x86/trapframe.h"
 #include "core/log.h"
 #include "core/trace.h"
+#include "core/tracebuf.h"
+#include "sched/sync.h"
 #include "sched/thread.h"
 #include "sys/strace.h"
 #include "sys/syscall.h"
+#include "sys/trace_calls.h"
 
 typedef long (*syscall_fn)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
@@ -94,6 +97,9 @@ static void report_unknown(long nr)
 static long call(const struct trapframe *f, long nr)
 {
 	const void *fn = (uint64_t)nr < SYSCALL_COUNT ? calls[nr].fn : NULL;
+	/* A traced call's wrapper stands in the fast path's table. */
+	if (fn && trace_call((unsigned)nr) && syscall_table[nr] == trace_call((unsigned)nr))
+		fn = syscall_table[nr];
 	if (!fn || fn == (const void *)syscall_undefined) {
 		report_unknown(nr);
 		return -ENOSYS;
@@ -131,9 +137,30 @@ static void set_work(void *on)
 		__atomic_fetch_and(&c->work, ~(uint32_t)CPU_TRACE_SYSCALLS, __ATOMIC_RELAXED);
 }
 
+static void update_work(void)
+{
+	bool on = printing || counting || trace_on("syscall_enter") || trace_on("syscall_exit");
+	cpu_call_all(set_work, on ? &printing : NULL);
+}
+
 void syscall_trace_set(bool print, bool count)
 {
 	printing = print;
 	counting = count;
-	cpu_call_all(set_work, print || count ? &printing : NULL);
+	update_work();
+}
+
+void syscall_trace_update(void)
+{
+	static struct mutex lock;
+	mutex_lock(&lock);
+	update_work();
+	for (unsigned nr = 0; nr < SYSCALL_COUNT; nr++) {
+		const void *fn = trace_call_on(nr) ? trace_call(nr) : calls[nr].fn;
+		if (!trace_call(nr) || syscall_table[nr] == (const void *)syscall_full_frame ||
+		    calls[nr].fn == (const void *)syscall_undefined)
+			continue;
+		__atomic_store_n(&syscall_table[nr], fn, __ATOMIC_RELEASE);
+	}
+	mutex_unlock(&lock);
 }

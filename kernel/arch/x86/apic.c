@@ -6,6 +6,7 @@
 #include "arch/x86/machine.h"
 #include "arch/x86/percpu.h"
 #include "core/init.h"
+#include "core/trace.h"
 #include "mm/page.h"
 #include "sched/sched_internal.h"
 #include "sched/sync.h"
@@ -166,6 +167,7 @@ static void push_call(struct cpu *c, struct cpu_call *call)
 	do
 		call->next = head;
 	while (!atomic_compare_exchange_weak(&c->calls, &head, call));
+	TRACE(pcpu_worker_item_signal, "%p cpu=%u", call, c->id);
 	apic_ipi(c->apic_id, VEC_CALL);
 }
 
@@ -176,7 +178,9 @@ static void run_calls(void)
 	while (call) {
 		struct cpu_call *next = call->next; /* call may vanish with the last decrement */
 		struct completion *done = call->done;
+		TRACE(pcpu_worker_item_invoke, "%p fn=%#lx", call, call->fn);
 		call->fn(call->arg);
+		TRACE(pcpu_worker_item_set_finished, "%p", call);
 		if (atomic_fetch_sub(call->left, 1) == 1)
 			completion_signal(done);
 		call = next;
@@ -202,8 +206,11 @@ void cpu_call_mask(uint64_t mask, void (*fn)(void *), void *arg)
 		fn(arg);
 		irq_restore(flags);
 	}
-	if (others)
+	if (others) {
+		TRACE(pcpu_worker_item_wait, "cpus=%#lx", others);
 		completion_wait(&done);
+		TRACE(pcpu_worker_item_end_wait, "cpus=%#lx", others);
+	}
 }
 
 void cpu_call(unsigned cpu, void (*fn)(void *), void *arg)

@@ -9,6 +9,7 @@
 #include "arch/x86/irq.h"
 #include "arch/x86/percpu.h"
 #include "core/log.h"
+#include "core/trace.h"
 #include "mm/kmalloc.h"
 #include "sched/rcu.h"
 #include "sched/sync.h"
@@ -42,6 +43,7 @@ void irq_dispatch(unsigned vector)
 		return;
 	}
 	t->count[i]++;
+	TRACE(msix_interrupt, "vector=%u name=%s", vector, a->name);
 	a->handler(a->arg);
 }
 

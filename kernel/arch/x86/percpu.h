@@ -16,6 +16,7 @@
 struct cpu_call;
 struct mm;
 struct thread;
+struct trapframe;
 struct runqueue;
 
 enum cpu_work { CPU_RESCHED = 1, CPU_SIGNAL = 2, CPU_TRACE_SYSCALLS = 4, CPU_RCU = 8 };
@@ -40,6 +41,9 @@ struct cpu {
 	struct thread *fpu_owner;	  /* whose vector state the registers hold */
 	_Atomic uint64_t quiescent;	  /* passes through a point without RCU readers */
 	_Atomic(struct cpu_call *) calls; /* for cpu_call() */
+	uint64_t *trace_counts;		  /* hits of tracepoints by id; NULL until one is on */
+	struct trapframe *irq_frame;	  /* what the innermost interrupt handler interrupted */
+	const struct trapframe *sampled;  /* the frame a sample's call chain starts at */
 } __attribute__((aligned(CACHE_LINE)));
 
 extern struct cpu *cpus[MAX_CPUS];

@@ -61,9 +61,11 @@ static void page_fault(struct trapframe *f, bool from_app)
 	int code = SEGV_MAPERR, sig = SIGSEGV;
 
 	TRACE(mmu_vm_fault, "addr=%#lx error=%#lx rip=%#lx", addr, f->error, f->rip);
-	if (addr < USER_END && current_thread()->program) {
+	/* An interrupt handler only peeks at the application's memory (backtraces): no paging. */
+	if (addr < USER_END && current_thread()->program && !in_interrupt()) {
 		irq_enable();
 		sig = mm_fault(current_program()->mm, addr, f->error, &code);
+		TRACE(mmu_vm_fault_ret, "addr=%#lx signal=%d", addr, sig);
 		if (!sig)
 			return;
 	}
@@ -73,6 +75,7 @@ static void page_fault(struct trapframe *f, bool from_app)
 		crash_kernel(f, "page fault at address 0x%lx (error 0x%lx)", addr, f->error);
 	}
 	irq_enable();
+	TRACE(mmu_vm_fault_sigsegv, "addr=%#lx error=%#lx signal=%d rip=%#lx", addr, f->error, sig, f->rip);
 	signal_fault(sig, code, addr, VEC_PAGE_FAULT);
 }
 
@@ -112,11 +115,14 @@ static void exception(struct trapframe *f, bool from_app)
 static void interrupt(struct trapframe *f, bool from_app)
 {
 	struct cpu *c = this_cpu();
+	struct trapframe *outer = c->irq_frame;
 
+	c->irq_frame = f;
 	c->irq_depth++;
 	c->interrupts++;
 	apic_or_device_interrupt((unsigned)f->vector, from_app);
 	c->irq_depth--;
+	c->irq_frame = outer;
 }
 
 void trap_dispatch(struct trapframe *f, bool from_app)

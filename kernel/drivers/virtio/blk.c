@@ -106,6 +106,12 @@ static void finish(struct blk *b, struct block_request *r, int err)
 {
 	atomic_fetch_sub(&b->dev.in_flight, 1);
 	TRACE(block_done, "sector=%lu op=%lu err=%ld", r->sector, r->op, err);
+	if (!err)
+		TRACE(virtio_blk_req_ok, "sector=%lu op=%lu", r->sector, r->op);
+	else if (err == -EOPNOTSUPP)
+		TRACE(virtio_blk_req_unsupp, "sector=%lu op=%lu", r->sector, r->op);
+	else
+		TRACE(virtio_blk_req_err, "sector=%lu op=%lu err=%d", r->sector, r->op, err);
 	r->done(r, err);
 }
 
@@ -247,6 +253,7 @@ static void run(void *arg)
 static void blk_interrupt(struct virtio_device *d, struct virtq *vq)
 {
 	struct blk *b = d->private;
+	TRACE(virtio_blk_wake, "");
 	for (unsigned i = 0; b && i < b->nqueues; i++)
 		if (b->queue[i].q == vq || atomic_load(&b->failed))
 			combine(&b->queue[i].attend, run, &b->queue[i]);
@@ -258,15 +265,20 @@ static int check(struct blk *b, struct block_request *r)
 	uint64_t sectors = r->sectors;
 	if (r->op == BLOCK_FLUSH)
 		return b->dev.has_flush ? 0 : -EOPNOTSUPP;
-	if (b->dev.read_only && r->op != BLOCK_READ)
+	if (b->dev.read_only && r->op != BLOCK_READ) {
+		TRACE(virtio_blk_make_request_readonly, "sector=%lu", r->sector);
 		return -EROFS;
+	}
 	if (r->op == BLOCK_DISCARD || r->op == BLOCK_WRITE_ZEROES) {
 		if (!(r->op == BLOCK_DISCARD ? b->dev.has_discard : b->dev.has_write_zeroes))
 			return -EOPNOTSUPP;
 	} else {
 		sectors = 0;
-		if (!r->nseg || r->nseg > b->dev.max_segments)
+		if (!r->nseg || r->nseg > b->dev.max_segments) {
+			TRACE(virtio_blk_make_request_seg_max, "segments=%lu max=%u", r->nseg,
+			    b->dev.max_segments);
 			return -EINVAL;
+		}
 		for (unsigned i = 0; i < r->nseg; i++) {
 			if (!r->seg[i].len || r->seg[i].len % SECTOR_SIZE ||
 			    r->seg[i].len > b->dev.max_segment_size)
@@ -294,6 +306,7 @@ static void blk_submit(struct block_device *d, struct list *requests)
 		list_remove(&r->link);
 		r->dev = d;
 		atomic_fetch_add(&d->in_flight, 1);
+		TRACE(virtio_blk_strategy, "%p", r);
 		TRACE(block_submit, "sector=%lu op=%lu segments=%lu", r->sector, r->op, r->nseg);
 		int err = check(b, r);
 		if (err) {
@@ -334,6 +347,12 @@ static void read_config(struct blk *b, const struct config *c, uint16_t segments
 {
 	struct virtio_device *v = b->virtio;
 	struct block_device *d = &b->dev;
+	TRACE(virtio_blk_read_config_capacity, "capacity=%lu", c->capacity);
+	TRACE(virtio_blk_read_config_blk_size, "blk_size=%u", c->blk_size);
+	TRACE(virtio_blk_read_config_seg_max, "seg_max=%u", c->seg_max);
+	TRACE(virtio_blk_read_config_ro, "readonly=%u", virtio_has(v, F_READ_ONLY));
+	TRACE(virtio_blk_read_config_wce, "write_cache=%u", virtio_has(v, F_FLUSH));
+	TRACE(virtio_blk_read_config_topology, "physical_block_exp=%u", c->physical_block_exp);
 	d->sectors = c->capacity;
 	d->logical_size = virtio_has(v, F_BLOCK_SIZE) ? c->blk_size : SECTOR_SIZE;
 	if (d->logical_size < SECTOR_SIZE || d->logical_size & (d->logical_size - 1)) {

@@ -26,6 +26,8 @@ static bool offer(struct net_pair *p, struct ns_pkt *pkt)
 bool net_rx_refill(struct net_pair *p)
 {
 	bool enough = true;
+	uint64_t before = p->rx->free;
+	TRACE(virtio_net_fill_rx_ring, "queue=%lu", p->index);
 	while (p->rx->free && !p->rx->broken) {
 		void *block = kmalloc(BUFFER_SIZE);
 		if (!block) {
@@ -39,6 +41,7 @@ bool net_rx_refill(struct net_pair *p)
 			break;
 		}
 	}
+	TRACE(virtio_net_fill_rx_ring_added, "queue=%lu added=%lu", p->index, before - p->rx->free);
 	virtio_kick(p->rx);
 	return enough;
 }
@@ -174,6 +177,7 @@ unsigned net_rx_poll(struct net_pair *p, unsigned budget)
 			p->stats.rx_errors++;
 			continue;
 		}
+		TRACE(virtio_net_rx_packet, "queue=%lu len=%u", p->index, pkt->tot_len);
 		p->stats.rx_packets++;
 		p->stats.rx_bytes += pkt->tot_len;
 		ns_pktq_push(&batch, pkt);

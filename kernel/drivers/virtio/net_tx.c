@@ -71,9 +71,13 @@ static int start(struct net_pair *p, struct ns_pkt *pkt)
 		if (pkt->frags[i].len)
 			buf[n++] =
 			    (struct virtq_buf){virt_phys(pkt->frags[i].data), pkt->frags[i].len};
+	TRACE(virtio_net_tx_packet, "queue=%lu packet=%p fragments=%u", p->index, pkt, n);
+	TRACE(virtio_net_tx_packet_size, "queue=%lu len=%u", p->index, pkt->tot_len);
 	int err = virtq_add(p->tx, buf, n, 0, s);
 	if (!err)
 		p->free = s->next_free;
+	else
+		TRACE(virtio_net_tx_failed_add_buf, "queue=%lu packet=%p", p->index, pkt);
 	return err;
 }
 
@@ -119,8 +123,10 @@ static void send_backlog(struct net_pair *p)
 	while (p->backlog.head) {
 		uint32_t bytes = p->backlog.head->tot_len;
 		int err = start(p, p->backlog.head);
-		if (err == -ENOSPC)
+		if (err == -ENOSPC) {
+			TRACE(virtio_net_tx_no_space_calling_gc, "queue=%lu", p->index);
 			break;
+		}
 		struct ns_pkt *pkt = ns_pktq_pop(&p->backlog);
 		if (err) {
 			drop(p, pkt);

@@ -128,8 +128,10 @@ void virtio_go(struct virtio_device *d)
 
 void virtio_kick(struct virtq *q)
 {
-	if (!virtq_publish(q))
+	if (!virtq_publish(q)) {
+		TRACE(virtio_kicked_event_idx, "queue=%lu", q->index);
 		return;
+	}
 	q->notifies++;
 	TRACE(virtio_notify, "queue=%lu in_flight=%lu", q->index, q->in_flight);
 	if (q->notify_wide)

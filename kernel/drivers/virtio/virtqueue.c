@@ -12,6 +12,7 @@
  *read again, by the same argument.
  */
 #include <asm/errno.h>
+#include "core/trace.h"
 #include "drivers/virtio/virtqueue.h"
 #include "lib/string.h"
 
@@ -155,8 +156,11 @@ int virtq_add(
 		return -EIO;
 	if (!n || need > q->size)
 		return -EINVAL;
-	if (need > q->free)
+	if (need > q->free) {
+		TRACE(virtio_wait_for_queue, "queue=%u needed=%u free=%u", q->index, need, q->free);
 		return -ENOSPC;
+	}
+	TRACE(virtio_add_buf, "queue=%u free=%u", q->index, q->free);
 	for (unsigned i = nout; i < n; i++)
 		capacity += buf[i].len;
 	uint16_t id = take_id(q);
@@ -210,6 +214,7 @@ void *virtq_finish(struct virtq *q, uint32_t id, uint32_t len, uint32_t *written
 		return NULL;
 	}
 	void *token = s->token;
+	TRACE(vring_get_buf_elem, "queue=%u id=%u len=%u", q->index, id, len);
 	s->token = NULL;
 	*written = len;
 	*count = s->count;
@@ -220,6 +225,7 @@ void *virtq_finish(struct virtq *q, uint32_t id, uint32_t len, uint32_t *written
 	q->free += s->count;
 	q->in_flight--;
 	q->completed++;
+	TRACE(vring_get_buf_ret, "queue=%u in_flight=%u", q->index, q->in_flight);
 	return token;
 }
 
@@ -256,6 +262,7 @@ void *virtq_take(struct virtq *q, uint32_t *written)
 
 void virtq_disable(struct virtq *q)
 {
+	TRACE(virtio_disable_interrupts, "queue=%u", q->index);
 	if (q->packed)
 		virtq_packed_disable(q);
 	else if (q->event_idx) /* an event that lies half the index space away */
@@ -270,12 +277,14 @@ static bool enable(struct virtq *q, uint16_t ahead)
 {
 	if (q->broken)
 		return false;
+	TRACE(virtio_enable_interrupts, "queue=%u", q->index);
 	if (q->packed)
 		return virtq_packed_enable(q, ahead);
 	if (!q->event_idx) {
 		ahead = 0;
 		__atomic_store_n(&q->avail[0], 0, __ATOMIC_SEQ_CST);
 	} else {
+		TRACE(vring_update_used_event, "queue=%u event=%u", q->index, q->last_used + ahead);
 		__atomic_store_n(
 		    &q->avail[2 + q->size], (uint16_t)(q->last_used + ahead), __ATOMIC_SEQ_CST);
 	}

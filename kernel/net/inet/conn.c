@@ -173,6 +173,7 @@ static void drain(struct conn *c)
 		struct ns_pkt *p = in_order;
 		in_order = p->next;
 		p->next = NULL;
+		TRACE(tcp_input, "conn=%p len=%u", c, p->tot_len);
 		if (ns_tcp_input(&c->tcp, p) ==
 		    NS_TCP_REUSE) { /* a new connection takes the flow */
 			if (c->in_table) {
@@ -185,6 +186,7 @@ static void drain(struct conn *c)
 			    p); /* comes back through the receive path, finds the listener */
 		}
 	}
+	TRACE(tcp_output, "conn=%p", c);
 	ns_tcp_flush(&c->tcp);
 }
 

@@ -52,6 +52,7 @@ static void dispatch(struct ns_pkt *pkt, struct ns_flow *flow, enum ns_class cls
 	}
 	if (cls == NS_CLASS_TCP && deliver(flow, pkt))
 		return;
+	TRACE(net_packet_handling, "len=%u class=%u", pkt->tot_len, cls);
 	inet_lock();
 	ns_input_slow(inet.ns, pkt, flow, cls);
 	inet_unlock();
