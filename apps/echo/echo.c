@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Echo server (RFC 862) on every shard: what comes in goes out, by buffers, without copying. */
+/*
+ * Echo server (RFC 862) on every shard: what comes in goes out, by buffers, without copying. With
+ * a certificate the same over TLS.
+ */
 #include <seastar/seastar.h>
+#include <seastar/tls.h>
 
 #include <stdio.h>
 
@@ -11,6 +15,11 @@ static const struct ss_option options[] = {
 	10000000},
     {"idle-timeout-ms", 0, SS_OPT_INT, "0", "close connections that are silent (0: never)", 0,
 	86400000},
+    {"tls-cert", 0, SS_OPT_STRING, NULL, "speak TLS with this certificate and chain (PEM file)"},
+    {"tls-key", 0, SS_OPT_STRING, NULL, "private key of the certificate (PEM file)"},
+    {"tls-client-ca", 0, SS_OPT_STRING, NULL,
+	"accept only clients with a certificate signed by one of these (PEM file)"},
+    {"tls-alpn", 0, SS_OPT_STRING, NULL, "protocols to agree on, separated by commas"},
     {NULL},
 };
 
@@ -81,6 +90,8 @@ static ss_future serve(ss_conn *c, void *arg)
 
 /* The service: a server per shard. */
 
+static ss_tls_creds *creds; /* NULL without TLS */
+
 SS_CONT(listening, ss_server *s;)
 {
 	ss_server_start(self->s, r.p, serve, NULL);
@@ -102,7 +113,8 @@ static ss_future server_start(void *arg)
 	if (!s)
 		return ss_fail(-ENOMEM);
 	s->max_connections = (uint64_t)ss_config_int(ss_app_config(), "max-connections");
-	f = ss_handle_error(ss_listen(arg, &lo), not_listening, s);
+	f = creds ? ss_tls_listen(creds, arg, &lo) : ss_listen(arg, &lo);
+	f = ss_handle_error(f, not_listening, s);
 	return ss_then(f, listening, s);
 }
 
@@ -135,6 +147,28 @@ SS_CONT(started)
 	return ss_then(ss_app_wait_stop(), stop_service);
 }
 
+static int make_creds(const ss_config *config)
+{
+	const char *ca = ss_config_string(config, "tls-client-ca");
+	ss_tls_config tc = {
+	    .server = true,
+	    .cert_file = ss_config_string(config, "tls-cert"),
+	    .key_file = ss_config_string(config, "tls-key"),
+	    .ca_file = ca,
+	    .client_auth = ca ? SS_TLS_CLIENT_REQUIRE : SS_TLS_CLIENT_NONE,
+	    .alpn = ss_config_string(config, "tls-alpn"),
+	};
+	char error[256];
+	int err;
+
+	if (!tc.cert_file && !tc.key_file && !ca && !tc.alpn)
+		return 0;
+	err = ss_tls_creds_new(&tc, &creds, error, sizeof(error));
+	if (err)
+		ss_log(SS_LOG_ERROR, "TLS: %s", error);
+	return err;
+}
+
 static ss_future run(const ss_config *config, void *arg)
 {
 	uint16_t port = (uint16_t)ss_config_int(config, "port");
@@ -142,6 +176,8 @@ static ss_future run(const ss_config *config, void *arg)
 	(void)arg;
 	if (ss_addr_parse(&address, ss_config_string(config, "address"), port))
 		return ss_fail_msg(-EINVAL, "--address is not an address");
+	if (make_creds(config))
+		return ss_fail_msg(-EINVAL, "TLS credentials are not usable");
 	return ss_then(ss_sharded_start(&service, &ops, &address), started);
 }
 
@@ -150,5 +186,8 @@ int main(int argc, char **argv)
 	static const struct ss_app app = {
 	    .name = "echo", .description = "Echo server", .options = options};
 
-	return ss_app_run(argc, argv, &app, run, NULL);
+	int status = ss_app_run(argc, argv, &app, run, NULL);
+
+	ss_tls_creds_free(creds);
+	return status;
 }

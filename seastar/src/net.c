@@ -38,18 +38,18 @@ ss_future ss_listen(const ss_addr *a, const ss_listen_opts *opts)
 
 ss_future ss_accept(ss_listener *l)
 {
-	return stack->accept(l);
+	return l->ops->accept(l);
 }
 
 void ss_listener_addr(ss_listener *l, ss_addr *out)
 {
-	stack->listener_addr(l, out);
+	l->ops->addr(l, out);
 }
 
 void ss_listener_close(ss_listener *l)
 {
 	if (l)
-		stack->listener_close(l);
+		l->ops->close(l);
 }
 
 ss_future ss_connect(const ss_addr *a)

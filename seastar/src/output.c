@@ -170,7 +170,7 @@ int ss_output_put(ss_output *out, const void *data, size_t n)
 
 	if (ss_unlikely(out->err))
 		return out->err;
-	if (ss_likely(n <= out->room)) {
+	if (ss_likely(n - 1 < out->room)) { /* some, and there is room for all */
 		ss_buf *last = &out->fill.v[out->fill.n - 1];
 
 		memcpy(last->data + last->len, p, n);

@@ -9,6 +9,7 @@
 #define BACKLOG 1024
 
 struct posix_listener {
+	ss_listener base;
 	struct ss_fd fd;
 	int family;
 	bool can_accept;
@@ -82,7 +83,7 @@ static void listener_event(struct ss_fd *f, uint32_t ev)
 
 static ss_future posix_accept(ss_listener *base)
 {
-	struct posix_listener *l = (struct posix_listener *)base;
+	struct posix_listener *l = ss_container_of(base, struct posix_listener, base);
 	ss_result r;
 
 	if (l->can_accept) {
@@ -110,6 +111,8 @@ static int start_listening(struct posix_listener *l, int fd, const ss_listen_opt
 	return ss_watch(&l->fd, fd, listener_event);
 }
 
+static const struct ss_listener_ops listener_ops;
+
 static ss_future posix_listen(const ss_addr *a, const ss_listen_opts *opts)
 {
 	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
@@ -124,6 +127,7 @@ static ss_future posix_listen(const ss_addr *a, const ss_listen_opts *opts)
 		close(fd);
 		return r.err ? ss_ready(r) : ss_fail(-ENOMEM);
 	}
+	l->base.ops = &listener_ops;
 	l->family = a->sa.sa_family;
 	l->can_accept = true;
 	err = set_mode(a, opts);
@@ -134,17 +138,17 @@ static ss_future posix_listen(const ss_addr *a, const ss_listen_opts *opts)
 		ss_free(l);
 		return ss_fail(err);
 	}
-	return ss_okp(l);
+	return ss_okp(&l->base);
 }
 
 static void posix_listener_addr(ss_listener *base, ss_addr *out)
 {
-	*out = ((struct posix_listener *)base)->addr;
+	*out = (ss_container_of(base, struct posix_listener, base))->addr;
 }
 
 static void posix_listener_close(ss_listener *base)
 {
-	struct posix_listener *l = (struct posix_listener *)base;
+	struct posix_listener *l = ss_container_of(base, struct posix_listener, base);
 	ss_state *s = l->waiting;
 
 	/* A poll of io_uring may keep the file for a moment: refuse connections now. */
@@ -155,6 +159,12 @@ static void posix_listener_close(ss_listener *base)
 	if (s)
 		ss_state_set(s, (ss_result){.msg = NULL, .err = -ECANCELED});
 }
+
+static const struct ss_listener_ops listener_ops = {
+    .accept = posix_accept,
+    .addr = posix_listener_addr,
+    .close = posix_listener_close,
+};
 
 /* A connection being opened. */
 struct opening {
@@ -254,9 +264,6 @@ static ss_future posix_connect(const ss_addr *a, uint64_t timeout_ns)
 const struct ss_net_stack ss_posix_stack = {
     .name = "posix",
     .listen = posix_listen,
-    .accept = posix_accept,
-    .listener_addr = posix_listener_addr,
-    .listener_close = posix_listener_close,
     .connect = posix_connect,
     .udp_open = ss_posix_udp_open,
     .udp_recv = ss_posix_udp_recv,

@@ -128,6 +128,18 @@ int ss_conn_set_nodelay(ss_conn *c, bool on);
 /** Let a read or write that waits longer than this (ns, 0: for ever) fail with -ETIMEDOUT. */
 void ss_conn_set_timeouts(ss_conn *c, uint64_t read_ns, uint64_t write_ns);
 
+/** Functions of a listener's implementation (system socket, native stack, TLS). */
+struct ss_listener_ops {
+	ss_future (*accept)(ss_listener *l);	    /**< ss_accept(). */
+	void (*addr)(ss_listener *l, ss_addr *out); /**< Real address. */
+	void (*close)(ss_listener *l);		    /**< End and free. */
+};
+
+/** Base of every listener. */
+struct ss_listener {
+	const struct ss_listener_ops *ops; /**< Implementation. */
+};
+
 /** How to listen. */
 typedef struct ss_listen_opts {
 	bool reuse_address; /**< In spite of connections in TIME_WAIT. */
@@ -186,9 +198,6 @@ void ss_udp_close(ss_udp *u);
 struct ss_net_stack {
 	const char *name; /**< As on the command line. */
 	ss_future (*listen)(const ss_addr *a, const ss_listen_opts *opts);   /**< ss_listen(). */
-	ss_future (*accept)(ss_listener *l);				     /**< ss_accept(). */
-	void (*listener_addr)(ss_listener *l, ss_addr *out);		     /**< Real address. */
-	void (*listener_close)(ss_listener *l);				     /**< Free. */
 	ss_future (*connect)(const ss_addr *a, uint64_t timeout_ns);	     /**< ss_connect(). */
 	ss_future (*udp_open)(const ss_addr *a, const ss_listen_opts *opts); /**< ss_udp_open(). */
 	ss_future (*udp_recv)(ss_udp *u, ss_datagram *out);		     /**< ss_udp_recv(). */
