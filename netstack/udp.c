@@ -161,8 +161,12 @@ int ns_udp_connect(
 	struct ns_dst dst;
 	int r;
 
-	if (!rport) {
+	if (!remote) {
 		u->rport = 0;
+		if (u->addr_chosen) {
+			memset(&u->bind.addr, 0, sizeof u->bind.addr);
+			u->addr_chosen = false;
+		}
 		return 0;
 	}
 	r = ns_route_lookup(ns, remote, &u->bind.addr, u->bind.ifindex, &dst);
@@ -175,8 +179,10 @@ int ns_udp_connect(
 		if (r)
 			return r;
 	}
-	if (ns_addr_is_any(&u->bind.addr) && !ns_addr_is_multicast(remote))
+	if (ns_addr_is_any(&u->bind.addr) && !ns_addr_is_multicast(remote)) {
 		u->bind.addr = dst.src;
+		u->addr_chosen = true;
+	}
 	u->remote = *remote;
 	u->rport = rport;
 	return 0;

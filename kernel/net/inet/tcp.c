@@ -262,7 +262,7 @@ static int tcp_connect(struct socket *s, const struct address *a, unsigned len, 
 	if (ts->listener)
 		return -EISCONN;
 	if (ns_addr_is_any(&addr)) /* as Linux: this host */
-		addr = s->family == AF_INET ? ns_ip4(127, 0, 0, 1) : (struct ns_addr){.b[15] = 1};
+		addr = ns_addr_is_v4(&addr) ? ns_ip4(127, 0, 0, 1) : (struct ns_addr){.b[15] = 1};
 	conn_lock(c);
 	switch (ns_tcp_get_state(&c->tcp)) {
 	case NS_TCP_CLOSED:

@@ -131,18 +131,19 @@ static int udp_connect(struct socket *s, const struct address *a, unsigned len, 
 	int err = 0;
 
 	(void)nonblock;
-	if (len >= sizeof(uint16_t) && a->family != AF_UNSPEC) {
+	bool dissolve = len >= sizeof(uint16_t) && a->family == AF_UNSPEC;
+	if (!dissolve) {
 		err = sockaddr_parse(a, len, s->family, &addr, &port, &ifindex);
 		if (err)
 			return err;
 		if (ns_addr_is_any(&addr))
-			addr = s->family == AF_INET ? ns_ip4(127, 0, 0, 1)
+			addr = ns_addr_is_v4(&addr) ? ns_ip4(127, 0, 0, 1)
 						    : (struct ns_addr){.b[15] = 1};
 	}
 	inet_lock();
 	if (!u->udp.bind.bound)
 		prepare_bind(u);
-	err = ns_udp_connect(inet.ns, &u->udp, &addr, port);
+	err = ns_udp_connect(inet.ns, &u->udp, dissolve ? NULL : &addr, port);
 	inet_unlock();
 	return err;
 }

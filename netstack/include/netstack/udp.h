@@ -23,14 +23,15 @@ struct ns_udp {
 	void (*on_error)(
 	    struct ns_udp *udp, const struct ns_flow *flow, const struct ns_icmp_error *err);
 	struct ns_udp *next, **pprev; /* engine: demultiplexing table */
-	bool listed;
+	bool listed, addr_chosen;     /* the local address came from connecting, not from binding */
 };
 
 /* [inst] Binds (see ns_port_bind for addr/flags in udp->bind) and enters the socket into the
  * demultiplexing table. Several sockets on one port with NS_BIND_REUSEPORT share by flow hash. */
 int ns_udp_bind(struct ns_instance *ns, struct ns_udp *udp, uint16_t port);
-/* [inst] Fixes the peer (rport 0 dissolves), binding first if necessary and choosing the source
- * address. 0, -ENETUNREACH, -EADDRNOTAVAIL. */
+/* [inst] Fixes the peer, binding first if necessary and choosing the source address; with rport 0
+ * only the source address, as getaddrinfo() asks for. A NULL remote dissolves both. 0,
+ * -ENETUNREACH, -EADDRNOTAVAIL. */
 int ns_udp_connect(
     struct ns_instance *ns, struct ns_udp *udp, const struct ns_addr *remote, uint16_t rport);
 /* [inst] */
