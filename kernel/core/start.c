@@ -168,7 +168,9 @@ static int find_program(const char *name, char *path, size_t size)
 static struct program *start_program(struct boot_command *c)
 {
 	static char *const no_environment[] = {NULL};
-	struct program *p = program_create();
+	const char *base = strrchr(c->argv.v[0], '/');
+	struct program *p =
+	    program_create(!c->background ? NULL : base ? base + 1 : c->argv.v[0]);
 
 	if (!p)
 		give_up(EX_NOINPUT, "no memory for the program", c->argv.v[0]);

@@ -5,6 +5,8 @@
 
 #include "lib/list.h"
 
+struct file;
+
 struct console {
 	const char *name;
 	/* Writes bytes; any context, also after a panic. */
@@ -19,6 +21,9 @@ void console_input(const char *s, size_t n);
 /* Who gets the input: fn runs in a kernel thread (never two at once). Bytes that came before are
  * kept (up to 4 KiB). */
 void console_set_input(void (*fn)(const char *s, size_t n));
+/* A file that writes whole lines to an open console (which it references), each behind "NAME: ", and
+ * has nothing to read. err_ptr(-ENOMEM). */
+struct file *console_marked(struct file *console, const char *name);
 /* Waits until everything written is out, before power-off. Any context. */
 void console_flush(void);
 /* After a panic: output goes straight to the devices from now on, whatever other CPUs hold. */

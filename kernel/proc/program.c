@@ -13,6 +13,7 @@
 
 #include "arch/x86/trapframe.h"
 #include "core/log.h"
+#include "drivers/console.h"
 #include "core/trace.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
@@ -101,7 +102,7 @@ static struct program *borrow(struct program *p)
 	return old;
 }
 
-static int open_console(struct program *p)
+static int open_console(struct program *p, const char *mark)
 {
 	struct program *old = borrow(p);
 	int err = 0;
@@ -110,6 +111,15 @@ static int open_console(struct program *p)
 		pr_err("cannot open /dev/console: %s", errno_name(-(int)ptr_err(f)));
 		err = (int)ptr_err(f);
 		goto out;
+	}
+	if (mark) {
+		struct file *marked = console_marked(f, mark);
+		file_put(f);
+		f = marked;
+		if (is_err(f)) {
+			err = (int)ptr_err(f);
+			goto out;
+		}
 	}
 	for (int i = 0; i < 3 && !err; i++) {
 		file_get(f);
@@ -125,7 +135,7 @@ out:
 	return err;
 }
 
-struct program *program_create(void)
+struct program *program_create(const char *mark)
 {
 	static _Atomic bool have_first;
 	struct program *p = program_alloc();
@@ -148,7 +158,7 @@ struct program *program_create(void)
 	dentry_get(p->root);
 	p->cwd = p->root;
 	p->fds = fd_table_new();
-	if (!p->fds || open_console(p)) {
+	if (!p->fds || open_console(p, mark)) {
 		program_discard(p);
 		return NULL;
 	}

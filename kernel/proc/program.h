@@ -100,9 +100,9 @@ static inline bool program_ends_thread(const struct program *p, const struct thr
 extern struct list all_programs;
 extern struct mutex programs_lock;
 
-/* An empty program: stdin, stdout, stderr on the console, cwd /, default limits. NULL without
- * memory. */
-struct program *program_create(void);
+/* An empty program: stdin, stdout, stderr on the console, cwd /, default limits. With a mark its lines
+ * appear behind it (console_marked()). NULL without memory. */
+struct program *program_create(const char *mark);
 void program_get(struct program *p);
 void program_put(struct program *p);
 struct program *program_find(int pid); /* referenced or NULL */
