@@ -553,3 +553,17 @@ void ns_tcp_slow_input(struct ns_instance *ns, struct ns_pkt *pkt, struct ns_flo
 		ns_pkt_put(pkt);
 	}
 }
+
+void ns_tcp_listener_walk(
+    struct ns_instance *ns, bool (*fn)(struct ns_tcp_listener *l, void *arg), void *arg)
+{
+	for (unsigned i = 0; i < PORT_HASH; i++)
+		for (struct ns_tcp_listener *l = ns->listeners[i]; l; l = l->next)
+			if (!fn(l, arg))
+				return;
+}
+
+uint32_t ns_tcp_half_open(const struct ns_instance *ns)
+{
+	return ns->syn_count;
+}

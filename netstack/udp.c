@@ -273,3 +273,11 @@ int ns_udp_send(struct ns_instance *ns, struct ns_udp *u, const struct ns_addr *
 	loop_copy(ns, u, &dst, to, pkt);
 	return ns_ip_send(ns, &dst, &dst.src, to, NS_PROTO_UDP, ttl, u->tos, u->dont_fragment, pkt);
 }
+
+void ns_udp_walk(struct ns_instance *ns, bool (*fn)(struct ns_udp *udp, void *arg), void *arg)
+{
+	for (unsigned i = 0; i < PORT_HASH; i++)
+		for (struct ns_udp *u = ns->udps[i]; u; u = u->next)
+			if (!fn(u, arg))
+				return;
+}

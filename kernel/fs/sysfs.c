@@ -12,6 +12,7 @@
 #include "fs/tracing.h"
 #include "lib/string.h"
 #include "mm/page.h"
+#include "net/inet/proc.h"
 #include "sched/timer.h"
 
 /* Slots of the key. */
@@ -504,6 +505,7 @@ static const struct pseudo_entry devices_dir[] = {
 
 static const struct pseudo_entry class_dir[] = {
     {.name = "block", .children = class_block_dir},
+    {.name = "net", .children = sysfs_net_dir},
     {},
 };
 

@@ -7,6 +7,7 @@
 #include <asm/signal.h>
 #include <linux/eventpoll.h>
 #include <linux/stat.h>
+#include "fs/proc/sysctl.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "mm/uaccess.h"
@@ -15,9 +16,13 @@
 #include "proc/signal.h"
 #include "sys/syscall.h"
 
-#define DEFAULT_BUFFER 212992
-
 static const struct socket_family *families[AF_COUNT];
+static atomic_int count; /* of sockets with a file */
+
+int socket_count(void)
+{
+	return atomic_load(&count);
+}
 
 void socket_family_register(const struct socket_family *f)
 {
@@ -105,6 +110,7 @@ static void socket_file_release(struct file *f)
 	if (s->ops && s->ops->release)
 		s->ops->release(s);
 	kfree(s);
+	atomic_fetch_sub(&count, 1);
 }
 
 static const struct file_ops socket_file_ops = {
@@ -129,7 +135,8 @@ struct socket *socket_alloc(int family, int type, int protocol)
 	s->family = family;
 	s->type = type;
 	s->protocol = protocol;
-	s->send_buffer = s->receive_buffer = DEFAULT_BUFFER;
+	s->send_buffer = (int)atomic_load(&sysctl_wmem_default);
+	s->receive_buffer = (int)atomic_load(&sysctl_rmem_default);
 	s->receive_lowat = 1;
 	return s;
 }
@@ -138,8 +145,12 @@ struct file *socket_wrap(struct socket *s, int flags)
 {
 	struct file *f = file_anonymous(
 	    "socket", &socket_file_ops, s, O_RDWR | (flags & O_NONBLOCK), S_IFSOCK | 0777);
-	if (f)
-		s->file = f;
+	if (!f)
+		return NULL;
+	s->file = f;
+	atomic_fetch_add(&count, 1);
+	if (s->ops && s->ops->opened)
+		s->ops->opened(s);
 	return f;
 }
 

@@ -47,6 +47,8 @@ struct socket_ops {
 	/* *len is the room at value, set to the length used. */
 	int (*get_option)(struct socket *s, int level, int name, void *value, unsigned *len);
 	long (*ioctl)(struct socket *s, unsigned cmd, unsigned long arg);
+	/* The socket has its file now (s->file); may be NULL. */
+	void (*opened)(struct socket *s);
 	/* The file is gone: free private. */
 	void (*release)(struct socket *s);
 };
@@ -94,6 +96,9 @@ static inline const void *control_data(const struct cmsg_header *h)
 /* socket_options.c: the generic part of setsockopt() and getsockopt(). */
 int socket_set_option(struct socket *s, int level, int name, const void *value, unsigned len);
 int socket_get_option(struct socket *s, int level, int name, void *value, unsigned *len);
+
+/* Sockets that exist, for /proc/net/sockstat. */
+int socket_count(void);
 
 /* Kernel users: a socket without descriptor; the file, referenced, or err_ptr(). flags: O_NONBLOCK.
  */

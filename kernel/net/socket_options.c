@@ -4,15 +4,13 @@
 #include <asm/errno.h>
 #include <linux/capability.h>
 #include <linux/time_types.h>
+#include "fs/proc/sysctl.h"
 #include "lib/string.h"
 #include "net/socket.h"
 #include "proc/program.h"
 #include "sched/timer.h"
 
 #define BUFFER_MIN 4608
-#define BUFFER_MAX                                                                    \
-	212992 /* net.core.wmem_max and rmem_max; the value is doubled, as Linux does \
-		*/
 #define TIMEOUT_MAX (INT64_MAX / 4 / NSEC_PER_SEC)
 
 static int set_timeout(int64_t *ns, const void *value, unsigned len)
@@ -29,14 +27,15 @@ static int set_timeout(int64_t *ns, const void *value, unsigned len)
 	return 0;
 }
 
-static int set_buffer(int *field, int v, bool forced)
+/* The value is doubled, as Linux does it. */
+static int set_buffer(int *field, int v, int most, bool forced)
 {
 	if (forced && !capable(CAP_NET_ADMIN))
 		return -EPERM;
 	if (v < 0)
-		v = BUFFER_MAX;
+		v = most;
 	if (!forced)
-		v = MIN(v, BUFFER_MAX);
+		v = MIN(v, most);
 	v = MIN(v, INT32_MAX / 2);
 	*field = MAX(v * 2, BUFFER_MIN);
 	return 0;
@@ -88,10 +87,12 @@ static int set_generic(struct socket *s, int name, const void *value, unsigned l
 	}
 	case SO_SNDBUF:
 	case SO_SNDBUFFORCE:
-		return set_buffer(&s->send_buffer, v, name == SO_SNDBUFFORCE);
+		return set_buffer(
+		    &s->send_buffer, v, (int)atomic_load(&sysctl_wmem_max), name == SO_SNDBUFFORCE);
 	case SO_RCVBUF:
 	case SO_RCVBUFFORCE:
-		return set_buffer(&s->receive_buffer, v, name == SO_RCVBUFFORCE);
+		return set_buffer(&s->receive_buffer, v, (int)atomic_load(&sysctl_rmem_max),
+		    name == SO_RCVBUFFORCE);
 	case SO_RCVLOWAT:
 		s->receive_lowat = v < 0 ? INT32_MAX : MAX(v, 1);
 		return 0;

@@ -50,6 +50,18 @@ FILE_SHOW(route, PROC_NET_ROUTE,
 FILE_SHOW(arp, PROC_NET_ARP,
     "IP address       HW type     Flags       HW address            Mask     Device\n")
 FILE_SHOW(snmp, PROC_NET_SNMP, "")
+FILE_SHOW(netstat, PROC_NET_NETSTAT, "")
+FILE_SHOW(sockstat, PROC_NET_SOCKSTAT, "")
+FILE_SHOW(sockstat6, PROC_NET_SOCKSTAT6, "")
+FILE_SHOW(ipv6_route, PROC_NET_IPV6_ROUTE, "")
+FILE_SHOW(raw, PROC_NET_RAW, SOCKET_HEADING)
+FILE_SHOW(icmp, PROC_NET_ICMP, SOCKET_HEADING)
+FILE_SHOW(raw6, PROC_NET_RAW6, SOCKET6_HEADING)
+FILE_SHOW(icmp6, PROC_NET_ICMP6, SOCKET6_HEADING)
+FILE_SHOW(
+    packet, PROC_NET_PACKET, "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
+FILE_SHOW(netlink, PROC_NET_NETLINK,
+    "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
 
 static int show_unix(struct seqbuf *s, const struct pseudo_key *k)
 {
@@ -68,5 +80,15 @@ const struct pseudo_entry proc_net_dir[] = {
     {.name = "route", .show = show_route},
     {.name = "arp", .show = show_arp},
     {.name = "snmp", .show = show_snmp},
+    {.name = "netstat", .show = show_netstat},
+    {.name = "sockstat", .show = show_sockstat},
+    {.name = "sockstat6", .show = show_sockstat6},
+    {.name = "ipv6_route", .show = show_ipv6_route},
+    {.name = "raw", .show = show_raw},
+    {.name = "raw6", .show = show_raw6},
+    {.name = "icmp", .show = show_icmp},
+    {.name = "icmp6", .show = show_icmp6},
+    {.name = "packet", .show = show_packet},
+    {.name = "netlink", .show = show_netlink},
     {},
 };

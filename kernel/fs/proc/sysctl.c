@@ -9,6 +9,7 @@
 #include "fs/proc/sysctl.h"
 #include "lib/string.h"
 #include "mm/page.h"
+#include "net/inet/proc.h"
 
 _Atomic int64_t sysctl_somaxconn = 4096;
 _Atomic int64_t sysctl_mq_queues_max = 256, sysctl_mq_msg_max = 10, sysctl_mq_msgsize_max = 8192;
@@ -17,6 +18,13 @@ _Atomic int64_t sysctl_inotify_max_watches = 1048576, sysctl_inotify_max_instanc
 		sysctl_inotify_max_events = 16384;
 _Atomic int64_t sysctl_shmmax = INT64_MAX / 2, sysctl_msgmax = 8192, sysctl_msgmnb = 16384;
 
+_Atomic int64_t sysctl_rmem_max = 212992, sysctl_wmem_max = 212992;
+_Atomic int64_t sysctl_rmem_default = 212992, sysctl_wmem_default = 212992;
+
+static const struct pseudo_value rmem_max = {&sysctl_rmem_max, 2304, INT32_MAX / 2};
+static const struct pseudo_value wmem_max = {&sysctl_wmem_max, 4608, INT32_MAX / 2};
+static const struct pseudo_value rmem_default = {&sysctl_rmem_default, 2304, INT32_MAX / 2};
+static const struct pseudo_value wmem_default = {&sysctl_wmem_default, 4608, INT32_MAX / 2};
 static const struct pseudo_value somaxconn = {&sysctl_somaxconn, 0, 65535};
 static const struct pseudo_value mq_queues_max = {&sysctl_mq_queues_max, 0, 65536};
 static const struct pseudo_value mq_msg_max = {&sysctl_mq_msg_max, 1, 65536};
@@ -203,6 +211,14 @@ static const struct pseudo_entry fs_dir[] = {
 
 static const struct pseudo_entry net_core_dir[] = {
     {.name = "somaxconn", .value = &somaxconn},
+    {.name = "rmem_max", .value = &rmem_max},
+    {.name = "wmem_max", .value = &wmem_max},
+    {.name = "rmem_default", .value = &rmem_default},
+    {.name = "wmem_default", .value = &wmem_default},
+    {.name = "optmem_max", .text = "20480"},
+    {.name = "busy_poll", .text = "0"},
+    {.name = "busy_read", .text = "0"},
+    {.name = "default_qdisc", .text = "noqueue"},
     {},
 };
 
@@ -214,6 +230,8 @@ static const struct pseudo_entry net_unix_dir[] = {
 static const struct pseudo_entry net_dir[] = {
     {.name = "core", .children = net_core_dir},
     {.name = "unix", .children = net_unix_dir},
+    {.name = "ipv4", .children = sysctl_ipv4_dir},
+    {.name = "ipv6", .children = sysctl_ipv6_dir},
     {},
 };
 

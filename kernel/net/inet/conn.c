@@ -385,6 +385,7 @@ int conn_wait(struct conn *c, int64_t deadline)
 void conn_release(struct conn *c, bool abort)
 {
 	c->released = true;
+	atomic_store(&c->ino, 0);
 	if (abort)
 		ns_tcp_abort(&c->tcp);
 	else

@@ -84,11 +84,15 @@ void flows_replace(struct flow_entry *old, struct flow_entry *new)
 
 void flows_walk(bool (*fn)(struct flow_entry *e, void *arg), void *arg)
 {
-	mutex_lock(&lock);
-	for (uint32_t i = 0; i <= mask; i++)
-		for (struct flow_entry *e = buckets[i]; e; e = e->next)
-			if (!fn(e, arg))
-				goto out;
-out:
-	mutex_unlock(&lock);
+	bool more = true;
+
+	for (uint32_t i = 0; i <= mask && more; i++) {
+		if (!rcu_dereference(buckets[i]))
+			continue;
+		mutex_lock(&lock);
+		for (struct flow_entry *e = buckets[i]; e && more; e = e->next)
+			more = fn(e, arg);
+		mutex_unlock(&lock);
+		preempt_point();
+	}
 }

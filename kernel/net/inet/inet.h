@@ -57,8 +57,8 @@ int flows_add(struct flow_entry *e);			   /* -EADDRINUSE */
 void flows_remove(struct flow_entry *e);
 /* Puts `new` where `old` is (same flow), in one step for readers. */
 void flows_replace(struct flow_entry *old, struct flow_entry *new);
-/* Calls fn for each connection until it returns false; for /proc/net/tcp. Holds the table's lock.
- */
+/* Calls fn for each connection until it returns false, holding the table's lock (given up now and
+ * then, so a connection made or ended meanwhile may be missed). For listings. */
 void flows_walk(bool (*fn)(struct flow_entry *e, void *arg), void *arg);
 
 /* --- conn.c: one TCP connection --- */
@@ -72,6 +72,10 @@ struct conn {
 	struct poll_head poll;		  /* everybody who waits */
 	bool quiet; /* the owner is the consumer: readable events need no notice */
 	bool in_table, released;
+	/* What listings say about its socket; ino 0 without one. Written by the owner. */
+	_Atomic uint64_t ino;
+	uint32_t uid;
+	bool family6;
 	struct timer timer;
 	struct work work;
 	_Atomic int64_t wanted; /* when the engine wants its timer */

@@ -26,8 +26,12 @@ static bool deliver(const struct ns_flow *flow, struct ns_pkt *pkt)
 		return false;
 	}
 	if (e->time_wait) {
-		time_wait_input(e, pkt);
+		struct time_wait *t = time_wait_get(e);
 		rcu_read_unlock();
+		if (t)
+			time_wait_input(t, pkt);
+		else
+			ns_pkt_put(pkt);
 		return true;
 	}
 	struct conn *c = conn_get_unless_gone(container_of(e, struct conn, entry));

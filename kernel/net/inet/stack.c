@@ -8,6 +8,7 @@
 #include "mm/kmalloc.h"
 #include "net/inet/inet.h"
 #include "net/inet/links.h"
+#include "net/inet/proc.h"
 #include "net/inet/time_wait.h"
 #include "net/netlink/netlink.h"
 
@@ -293,5 +294,6 @@ void inet_init(void)
 	socket_family_register(&inet4);
 	socket_family_register(&inet6);
 	netlink_init();
+	inet_proc_init();
 	netdev_observe(&observer);
 }

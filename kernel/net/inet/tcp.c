@@ -70,6 +70,7 @@ static int tcp_listen(struct socket *s, int backlog)
 	tl->l.alloc = new_connection;
 	tl->l.accepted = connection_accepted;
 	tl->l.user = tl;
+	tl->s = s;
 	tl->l.backlog = (unsigned)limit;
 	tl->l.defer_accept_s = ts->defer_accept;
 	tl->l.user_mss = (uint16_t)ts->max_segment;
@@ -424,6 +425,15 @@ static int tcp_shutdown(struct socket *s, int how)
 	return err;
 }
 
+static void tcp_opened(struct socket *s)
+{
+	struct conn *c = ((struct tcp_socket *)s->private)->c;
+
+	c->uid = s->file->inode->uid;
+	c->family6 = s->family == AF_INET6;
+	atomic_store(&c->ino, s->file->inode->ino);
+}
+
 static unsigned tcp_poll(struct socket *s)
 {
 	struct tcp_socket *ts = s->private;
@@ -492,6 +502,7 @@ const struct socket_ops tcp_socket_ops = {
     .set_option = tcp_set_option,
     .get_option = tcp_get_option,
     .ioctl = tcp_ioctl,
+    .opened = tcp_opened,
     .release = tcp_release,
 };
 

@@ -12,6 +12,7 @@ struct tcp_listener {
 	struct waitq wait;
 	struct poll_head poll;
 	bool closed;
+	const struct socket *s; /* valid while the listener is with the engine (inet.lock) */
 };
 
 struct tcp_socket {

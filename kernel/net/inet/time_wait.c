@@ -33,6 +33,16 @@ static void put(struct time_wait *t)
 		rcu_defer(&t->rcu, free_record);
 }
 
+const struct ns_tcp_tw *time_wait_state(const struct flow_entry *e)
+{
+	return &container_of(e, struct time_wait, entry)->tw;
+}
+
+unsigned time_wait_count(void)
+{
+	return __atomic_load_n(&count, __ATOMIC_RELAXED);
+}
+
 bool time_wait_take_over(struct conn *c)
 {
 	struct time_wait *t = count < MAX_RECORDS ? kzalloc(sizeof *t) : NULL;
@@ -65,17 +75,19 @@ static void end_record(struct time_wait *t)
 	put(t);
 }
 
-void time_wait_input(struct flow_entry *e, struct ns_pkt *pkt)
+struct time_wait *time_wait_get(struct flow_entry *e)
 {
 	struct time_wait *t = container_of(e, struct time_wait, entry);
 	int refs = atomic_load(&t->refs);
 
-	while (refs > 0 && !atomic_compare_exchange_weak(&t->refs, &refs, refs + 1))
-		;
-	if (!refs) {
-		ns_pkt_put(pkt);
-		return;
-	}
+	while (refs > 0)
+		if (atomic_compare_exchange_weak(&t->refs, &refs, refs + 1))
+			return t;
+	return NULL;
+}
+
+void time_wait_input(struct time_wait *t, struct ns_pkt *pkt)
+{
 	mutex_lock(&t->lock);
 	enum ns_tcp_verdict v = ns_tcp_tw_input(&t->tw, pkt);
 	if (v == NS_TCP_REUSE)

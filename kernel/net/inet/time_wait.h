@@ -4,10 +4,17 @@
 
 #include "net/inet/inet.h"
 
+struct time_wait;
+
 /* Replaces c, which is in TIME_WAIT, by a record in the table. false without memory (c stays). By
  * the owner. */
 bool time_wait_take_over(struct conn *c);
-/* A packet for a record found in the table, in the RCU section that found it (ends it). Takes the
- * packet. */
-void time_wait_input(struct flow_entry *e, struct ns_pkt *pkt);
+/* The record of a table entry with time_wait set, referenced, or NULL if it is going. In the RCU
+ * section that found the entry. */
+struct time_wait *time_wait_get(struct flow_entry *e);
+/* A packet for the record. Takes the packet and the reference; outside RCU sections (may sleep). */
+void time_wait_input(struct time_wait *t, struct ns_pkt *pkt);
+/* For listings, under the table's lock: what the record says; how many there are. */
+const struct ns_tcp_tw *time_wait_state(const struct flow_entry *e);
+unsigned time_wait_count(void);
 void time_wait_init(void);

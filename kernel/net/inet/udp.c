@@ -15,6 +15,7 @@
 #include "mm/uaccess.h"
 #include "net/inet/inet.h"
 #include "net/inet/options.h"
+#include "net/inet/sockets.h"
 #include "sys/syscall.h"
 
 #define UDP_MAX 65507
@@ -495,6 +496,20 @@ static const struct socket_ops udp_socket_ops = {
     .ioctl = udp_ioctl,
     .release = udp_release,
 };
+
+bool udp_view(struct ns_udp *udp, struct socket_view *v)
+{
+	if (udp->on_recv != on_recv)
+		return false;
+	struct udp_socket *u = container_of(udp, struct udp_socket, udp);
+	const struct file *f = u->s->file;
+	v->family = u->s->family;
+	v->rqueue = (uint32_t)u->queued;
+	v->uid = f ? f->inode->uid : 0;
+	v->ino = f ? f->inode->ino : 0;
+	v->drops = (uint32_t)u->dropped;
+	return true;
+}
 
 int udp_socket_create(struct socket *s)
 {

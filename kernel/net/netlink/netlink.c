@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/eventpoll.h>
 #include "core/random.h"
+#include "fs/proc/net.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "proc/program.h"
@@ -543,10 +544,25 @@ static int nl_create(struct socket *s)
 	return 0;
 }
 
+static int show_sockets(struct seqbuf *s)
+{
+	struct nl_socket *k;
+
+	mutex_lock(&nl_lock);
+	list_for_each_entry (k, &sockets, link)
+		seq_printf(s, "%016lx %-3d %-10u %08lx %-8lu %-8d %-5d %-8d %-8d %-8lu\n",
+		    (unsigned long)k, k->s->protocol, k->port,
+		    (unsigned long)k->groups & 0xffffffff, (unsigned long)k->queued, 0, 0, 2, 0,
+		    k->s->file ? (unsigned long)k->s->file->inode->ino : 0);
+	mutex_unlock(&nl_lock);
+	return 0;
+}
+
 static const struct socket_family family = {AF_NETLINK, nl_create};
 
 void netlink_init(void)
 {
 	socket_family_register(&family);
+	proc_net_register(PROC_NET_NETLINK, show_sockets);
 	rtnl_monitor_init();
 }

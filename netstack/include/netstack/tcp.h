@@ -239,6 +239,12 @@ int ns_tcp_listen(struct ns_instance *ns, struct ns_tcp_listener *l, uint16_t po
 /* [inst] Stops listening and forgets half-open connections. Keeps the port if keep_bound. */
 void ns_tcp_unlisten(struct ns_instance *ns, struct ns_tcp_listener *l, bool keep_bound);
 
+/* [inst] Calls fn for each listener until it returns false. */
+void ns_tcp_listener_walk(
+    struct ns_instance *ns, bool (*fn)(struct ns_tcp_listener *l, void *arg), void *arg);
+/* [inst] Half-open connections, over all listeners. */
+uint32_t ns_tcp_half_open(const struct ns_instance *ns);
+
 /* ---- connection ---- */
 
 /* Puts the memory into the closed state with default options. */

@@ -48,4 +48,7 @@ bool ns_udp_check(struct ns_pkt *pkt);
 /* [inst] Socket for a flow, or NULL. */
 struct ns_udp *ns_udp_lookup(struct ns_instance *ns, const struct ns_flow *flow);
 
+/* [inst] Calls fn for each bound socket until it returns false. */
+void ns_udp_walk(struct ns_instance *ns, bool (*fn)(struct ns_udp *udp, void *arg), void *arg);
+
 #endif
