@@ -195,7 +195,7 @@ syscall_trap_entry:
 	movq	%gs:CPU_SCRATCH, %r11
 	movq	%r11, TF_RSP(%rsp)
 	sti
-	/* Has this site been considered for rewriting? A direct-mapped table of answers, see rewrite. */
+	/* Need this site not be considered for rewriting any more? A direct-mapped table of answers. */
 	movl	%ecx, %r11d
 	andl	$0x3ff, %r11d
 	cmpq	%rcx, syscall_sites_done(, %r11, 8)
@@ -209,11 +209,16 @@ syscall_trap_entry:
 	call	*syscall_table(, %rax, 8)
 	jmp	syscall_exit_check
 .Lnew_site:
-	movq	%rcx, syscall_sites_done(, %r11, 8)
 	movq	%rax, TF_RAX(%rsp)
 	movq	%rcx, %rdi
 	call	rewrite_site
-	movq	TF_RAX(%rsp), %rax
+	testb	%al, %al
+	jz	1f
+	movq	TF_RIP(%rsp), %rcx
+	movl	%ecx, %r11d
+	andl	$0x3ff, %r11d
+	movq	%rcx, syscall_sites_done(, %r11, 8)
+1:	movq	TF_RAX(%rsp), %rax
 	movq	TF_RDI(%rsp), %rdi
 	movq	TF_RSI(%rsp), %rsi
 	movq	TF_RDX(%rsp), %rdx

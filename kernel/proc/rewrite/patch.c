@@ -26,6 +26,8 @@
 
 #define BLIND_BYTES 48
 #define MAX_PHDRS 64
+#define HOT 128		/* traps before a site is rewritten */
+#define HEAT_TABLE 1024 /* sites whose traps are counted */
 
 struct rewrite_stats rewrite_stats;
 
@@ -223,22 +225,49 @@ static const char *rewrite(struct mm *m, struct rewrite_state *s, uint64_t site)
 	return err || !job.done ? "the code changed meanwhile" : NULL;
 }
 
-void rewrite_site(uint64_t rip_after)
+/*
+ * Rewriting a site costs a copy of its page, a stop of all CPUs and the inspection of a function:
+ * as much as a hundred traps or so. Most sites of a short-lived program trap a few times only, so
+ * traps are counted first. The table is direct-mapped and lossy, and racing updates may lose a
+ * count; both only delay the rewriting.
+ */
+static bool is_hot(const struct mm *m, uint64_t site)
+{
+	static struct {
+		_Atomic uint64_t key;
+		_Atomic unsigned count;
+	} heat[HEAT_TABLE];
+	uint64_t key = site ^ (uint64_t)(uintptr_t)m << 1;
+	unsigned i = (unsigned)(key * 0x9e3779b97f4a7c15ull >> 54) % HEAT_TABLE;
+	if (atomic_load_explicit(&heat[i].key, memory_order_relaxed) != key) {
+		atomic_store_explicit(&heat[i].key, key, memory_order_relaxed);
+		atomic_store_explicit(&heat[i].count, 1, memory_order_relaxed);
+		return false;
+	}
+	unsigned n = atomic_load_explicit(&heat[i].count, memory_order_relaxed) + 1;
+	atomic_store_explicit(&heat[i].count, n, memory_order_relaxed);
+	return n >= HOT;
+}
+
+bool rewrite_site(uint64_t rip_after)
 {
 	struct program *p = current_program();
 	uint64_t site = rip_after - 2;
 	if (!p || !p->mm || site >= USER_END)
-		return;
+		return true;
+	if (!is_hot(p->mm, site))
+		return false;
 	struct rewrite_state *s = rewrite_state_get(p->mm);
 	if (!s)
-		return;
+		return false;
 	mutex_lock(&s->lock);
 	bool is_new = rewrite_remember(s, site);
 	const char *why = is_new ? rewrite(p->mm, s, site) : NULL;
 	mutex_unlock(&s->lock);
 	if (!is_new)
-		return;
+		return true;
 	atomic_fetch_add(&rewrite_stats.sites, 1);
 	atomic_fetch_add(why ? &rewrite_stats.refused : &rewrite_stats.rewritten, 1);
 	TRACE(syscall_rewrite, "site=%lx refused=%s", site, why);
+	return true;
 }
