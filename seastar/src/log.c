@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
@@ -34,24 +35,67 @@ int ss_log_parse_level(const char *name, enum ss_log_level *out)
 	return -EINVAL;
 }
 
-void ss_log(enum ss_log_level level, const char *fmt, ...)
+static bool drops(enum ss_log_level level)
+{
+	return (int)level > atomic_load_explicit(&current, memory_order_relaxed);
+}
+
+static void write_line(enum ss_log_level level, unsigned dropped, const char *fmt, va_list ap)
 {
 	char line[1024];
-	int n, m;
-	va_list ap;
+	const size_t last = sizeof(line) - 1;
+	size_t n = (size_t)snprintf(line, sizeof(line), "%s: ", labels[level]);
+	int m = vsnprintf(line + n, last - n, fmt, ap);
 
-	if ((int)level > atomic_load_explicit(&current, memory_order_relaxed))
-		return;
-	n = snprintf(line, sizeof(line), "%s: ", labels[level]);
-	va_start(ap, fmt);
-	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
-	va_end(ap);
 	if (m < 0)
 		return;
-	n += m;
-	if (n > (int)sizeof(line) - 2)
-		n = sizeof(line) - 2;
+	n = n + (size_t)m < last ? n + (size_t)m : last - 1;
+	if (dropped && n < last - 40)
+		n += (size_t)snprintf(line + n, last - n, " (%u like it were dropped)", dropped);
 	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+	if (write(STDERR_FILENO, line, n) < 0)
 		return;
+}
+
+void ss_log(enum ss_log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (drops(level))
+		return;
+	va_start(ap, fmt);
+	write_line(level, 0, fmt, ap);
+	va_end(ap);
+}
+
+/* Takes a line of the interval; begins a new interval when the old one is over. Two threads that
+ * do so at once may let a line too many through. */
+static bool admit(ss_log_limit *l)
+{
+	unsigned burst = l->burst ? l->burst : 10;
+	unsigned long now, until = atomic_load(&l->until);
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (unsigned long)ts.tv_sec * 1000000000ul + (unsigned long)ts.tv_nsec;
+	if (now >= until && atomic_compare_exchange_strong(&l->until, &until,
+				now + (l->interval_ns ? l->interval_ns : 1000000000ul)))
+		atomic_store(&l->used, 0);
+	return atomic_fetch_add(&l->used, 1) < burst;
+}
+
+bool ss_log_rate(ss_log_limit *limit, enum ss_log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (drops(level))
+		return false;
+	if (!admit(limit)) {
+		atomic_fetch_add(&limit->dropped, 1);
+		return false;
+	}
+	va_start(ap, fmt);
+	write_line(level, atomic_exchange(&limit->dropped, 0), fmt, ap);
+	va_end(ap);
+	return true;
 }

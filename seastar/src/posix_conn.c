@@ -63,6 +63,7 @@ static bool try_read(struct posix_conn *c, ss_buf *out, ss_result *r)
 		if ((size_t)k < b.len && !c->peer_done)
 			c->can_read = false;
 		note_size(c, (size_t)k);
+		ss_self->net_rx += (uint64_t)k;
 		b.len = (size_t)k;
 		*out = b;
 		*r = (ss_result){.i = k, .err = 0};
@@ -124,6 +125,7 @@ static bool try_write(struct posix_conn *c, ss_result *r)
 		else
 			k = sendmsg(c->fd.fd, &m, MSG_NOSIGNAL);
 		if (k >= 0) {
+			ss_self->net_tx += (uint64_t)k;
 			advance(c, (size_t)k);
 			continue;
 		}
@@ -264,6 +266,7 @@ static void conn_free(ss_conn *base)
 	struct posix_conn *c = from_conn(base);
 
 	close(c->fd.fd);
+	ss_self->net_conns--;
 	ss_free(c);
 }
 
@@ -334,5 +337,6 @@ ss_conn *ss_posix_conn_new(int fd, int family)
 		return NULL;
 	}
 	conn_nodelay(&c->base, true);
+	ss_self->net_conns++;
 	return &c->base;
 }

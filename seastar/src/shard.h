@@ -169,6 +169,8 @@ struct ss_shard {
 	uint32_t stall_ticks;
 	_Atomic uint64_t stalls;
 	uint64_t idle_ns, sleeps, polls;
+	uint64_t smp_sent;		    /* messages */
+	uint64_t net_rx, net_tx, net_conns; /* bytes, and connections that are open */
 	uint64_t start_ns;
 };
 

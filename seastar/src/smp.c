@@ -226,6 +226,7 @@ ss_future ss_smp_submit_(unsigned shard, ss_cont_fn fn, const void *cap, size_t 
 	m->to = shard;
 	m->size = (uint32_t)size;
 	memcpy(m->cap, cap, size);
+	sh->smp_sent++;
 	outbox_put(&ss_re()->links->requests[shard], m, shard);
 	return f;
 }
