@@ -73,15 +73,16 @@ void ss_log(enum ss_log_level level, const char *fmt, ...)
 static bool admit(ss_log_limit *l)
 {
 	unsigned burst = l->burst ? l->burst : 10;
-	unsigned long now, until = atomic_load(&l->until);
+	unsigned long now, until = __atomic_load_n(&l->until, __ATOMIC_RELAXED);
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	now = (unsigned long)ts.tv_sec * 1000000000ul + (unsigned long)ts.tv_nsec;
-	if (now >= until && atomic_compare_exchange_strong(&l->until, &until,
-				now + (l->interval_ns ? l->interval_ns : 1000000000ul)))
-		atomic_store(&l->used, 0);
-	return atomic_fetch_add(&l->used, 1) < burst;
+	if (now >= until && __atomic_compare_exchange_n(&l->until, &until,
+				now + (l->interval_ns ? l->interval_ns : 1000000000ul), false,
+				__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		__atomic_store_n(&l->used, 0, __ATOMIC_RELAXED);
+	return __atomic_fetch_add(&l->used, 1, __ATOMIC_RELAXED) < burst;
 }
 
 bool ss_log_rate(ss_log_limit *limit, enum ss_log_level level, const char *fmt, ...)
@@ -91,11 +92,11 @@ bool ss_log_rate(ss_log_limit *limit, enum ss_log_level level, const char *fmt, 
 	if (drops(level))
 		return false;
 	if (!admit(limit)) {
-		atomic_fetch_add(&limit->dropped, 1);
+		__atomic_fetch_add(&limit->dropped, 1, __ATOMIC_RELAXED);
 		return false;
 	}
 	va_start(ap, fmt);
-	write_line(level, atomic_exchange(&limit->dropped, 0), fmt, ap);
+	write_line(level, __atomic_exchange_n(&limit->dropped, 0, __ATOMIC_RELAXED), fmt, ap);
 	va_end(ap);
 	return true;
 }

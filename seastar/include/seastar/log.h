@@ -29,11 +29,11 @@ void ss_log(enum ss_log_level level, const char *fmt, ...) __attribute__((format
  * shared by all threads.
  */
 typedef struct ss_log_limit {
-	unsigned long interval_ns;   /**< Length of an interval; 0 for one second. */
-	unsigned burst;		     /**< Lines in it; 0 for 10. */
-	_Atomic unsigned long until; /**< End of the interval (monotonic clock). */
-	_Atomic unsigned used;	     /**< Lines written in it. */
-	_Atomic unsigned dropped;    /**< Lines not written since the last one that was. */
+	unsigned long interval_ns;    /**< Length of an interval; 0 for one second. */
+	unsigned burst;		      /**< Lines in it; 0 for 10. */
+	volatile unsigned long until; /**< End of the interval (monotonic clock). */
+	volatile unsigned used;	      /**< Lines written in it. */
+	volatile unsigned dropped;    /**< Lines not written since the last one that was. */
 } ss_log_limit;
 
 /**
