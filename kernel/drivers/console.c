@@ -17,7 +17,7 @@
 #include "lib/string.h"
 #include "sched/work.h"
 
-enum { PIECES = 64, PIECE_SIZE = 248, INPUT_SIZE = 4096, REPORT_PORT = 0xe9 };
+enum { PIECES = 64, PIECE_SIZE = 248, INPUT_SIZE = 4096, HISTORY_SIZE = 32768, REPORT_PORT = 0xe9 };
 
 struct piece {
 	_Atomic uint64_t seq; /* see free_seq() */
@@ -97,8 +97,33 @@ static void drain(void *unused)
 	}
 }
 
+/* What was written last, for who looks at the machine from outside; kept as the kernel log is. */
+static char history[HISTORY_SIZE];
+static _Atomic uint64_t history_end;
+
+static void remember(const char *s, size_t n)
+{
+	uint64_t at = atomic_fetch_add_explicit(&history_end, n, memory_order_relaxed);
+
+	for (size_t i = 0; i < n; i++)
+		history[(at + i) % HISTORY_SIZE] = s[i];
+}
+
+size_t console_history(uint64_t *pos, char *buf, size_t n)
+{
+	uint64_t end = atomic_load(&history_end);
+	size_t done = 0;
+
+	if (end > HISTORY_SIZE && *pos < end - HISTORY_SIZE)
+		*pos = end - HISTORY_SIZE;
+	while (done < n && *pos < end)
+		buf[done++] = history[(*pos)++ % HISTORY_SIZE];
+	return done;
+}
+
 void console_write(const char *s, size_t n)
 {
+	remember(s, n);
 	while (n) {
 		size_t part = MIN(n, (size_t)PIECE_SIZE);
 		if (atomic_load_explicit(&out.direct, memory_order_relaxed) || !enqueue(s, part))

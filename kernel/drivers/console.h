@@ -15,6 +15,9 @@ struct console {
 };
 void console_register(struct console *c);
 void console_write(const char *s, size_t n);
+/* Copies what was written from position *pos on (0: the oldest byte kept) and moves *pos behind it;
+ * returns the bytes, 0 at the end. */
+size_t console_history(uint64_t *pos, char *buf, size_t n);
 /* Input bytes from a driver: interrupt context allowed (buffered, the line discipline runs in a
  * thread). */
 void console_input(const char *s, size_t n);

@@ -5,6 +5,7 @@
 #include "arch/x86/clock.h"
 #include "arch/x86/machine.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/smbios.h"
 #include "arch/x86/topology.h"
 #include "drivers/block.h"
 #include "fs/pseudo.h"
@@ -481,6 +482,7 @@ static const struct pseudo_entry kernel_dir[] = {
     {.name = "mm", .children = mm_dir},
     {.name = "tracing", .mode = S_IFDIR | 0700, .children = tracing_dir},
     {.name = "threads", .show = tracing_show_threads},
+    {.name = "console", .mode = S_IFREG | 0400, .show = tracing_show_console},
     {.name = "debug", .mode = S_IFDIR | 0700, .children = empty_dir},
     {},
 };
@@ -503,7 +505,28 @@ static const struct pseudo_entry devices_dir[] = {
     {},
 };
 
+/* ---- firmware ---- */
+
+static int show_bios_vendor(struct seqbuf *s, const struct pseudo_key *k)
+{
+	(void)k;
+	char text[64];
+	smbios_vendor(text, sizeof text);
+	seq_printf(s, "%s\n", text);
+	return 0;
+}
+
+static const struct pseudo_entry dmi_id_dir[] = {
+    {.name = "bios_vendor", .show = show_bios_vendor},
+    {},
+};
+static const struct pseudo_entry dmi_dir[] = {
+    {.name = "id", .children = dmi_id_dir},
+    {},
+};
+
 static const struct pseudo_entry class_dir[] = {
+    {.name = "dmi", .children = dmi_dir},
     {.name = "block", .children = class_block_dir},
     {.name = "net", .children = sysfs_net_dir},
     {},

@@ -6,6 +6,7 @@
 #include "arch/x86/percpu.h"
 #include "core/trace.h"
 #include "core/tracebuf.h"
+#include "drivers/console.h"
 #include "lib/string.h"
 #include "proc/lifecycle.h"
 #include "proc/program.h"
@@ -191,6 +192,21 @@ const struct pseudo_entry tracing_dir[] = {
     {.name = "stats", .show = show_stats},
     {},
 };
+
+/* The end of the console's output, behind a line with the position of its first byte. */
+int tracing_show_console(struct seqbuf *s, const struct pseudo_key *k)
+{
+	uint64_t pos = 0, first;
+	char buf[256];
+	size_t n = console_history(&pos, buf, sizeof buf);
+
+	(void)k;
+	first = pos - n;
+	seq_printf(s, "%lu\n", first);
+	for (; n; n = console_history(&pos, buf, sizeof buf))
+		seq_write(s, buf, n);
+	return 0;
+}
 
 static char state_letter(struct thread *t)
 {

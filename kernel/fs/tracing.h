@@ -10,6 +10,8 @@ extern const struct pseudo_entry tracing_dir[];
  * kernel time (ns), switches, migrations, preemptions, priority, stack size, state letter, name. */
 int tracing_show_threads(struct seqbuf *s, const struct pseudo_key *k);
 
+int tracing_show_console(struct seqbuf *s, const struct pseudo_key *k);
+
 /* The recorded tracepoints of all CPUs in order of time, as text. */
 int trace_dump_text(struct seqbuf *s);
 /* The same as carrara/trace.h describes it. */
