@@ -88,26 +88,58 @@ long mm_access(struct mm *m, uint64_t addr, void *buf, size_t n, bool write)
 }
 
 struct patch {
-	void (*fn)(void *page, void *arg);
-	void *page, *arg;
+	struct mm *mm;
+	pte_t *entry;
+	uint64_t old;
+	unsigned prot;
+	struct page *copy, *gone;
+	bool (*change)(void *page, void *arg);
+	void *arg;
+	bool done;
 };
 
 static void run_patch(void *arg)
 {
 	struct patch *p = arg;
-	p->fn(p->page, p->arg);
+	p->done = p->change(page_virt(p->copy), p->arg) &&
+		  replace_page(p->mm, p->entry, p->old, p->copy, p->prot, &p->gone);
 }
 
-/* The page becomes a private copy first (another CPU sees equal bytes throughout); its bytes change
- * while all other CPUs are parked in an interrupt, so none of them executes a half-changed
- * instruction. */
-int mm_patch_page(struct mm *m, uint64_t addr, void (*patch)(void *page, void *arg), void *arg)
+/*
+ * Code is never changed in place: another page with the changed code takes the place of the old
+ * one, by one store to the page-table entry. A CPU executes either the old code or the new one,
+ * whichever its TLB gives it. The old page goes when all CPUs have forgotten it.
+ */
+int mm_patch_page(
+    struct mm *m, uint64_t addr, bool (*change)(void *page, void *arg), void *arg, bool stop)
 {
-	void *p = reach(m, addr, true, true);
-	if (!p)
+	struct patch p = {.mm = m, .copy = page_alloc(0, 0), .change = change, .arg = arg};
+	unsigned level;
+	if (!p.copy)
+		return -ENOMEM;
+	uint64_t page = ALIGN_DOWN(addr, PAGE_SIZE);
+	const void *now = reach(m, page, false, true);
+	if (!now) {
+		page_put(p.copy);
 		return -EFAULT;
-	struct patch job = {patch, (void *)ALIGN_DOWN((uint64_t)p, PAGE_SIZE), arg};
-	cpu_stop_others(run_patch, &job);
+	}
+	p.entry = pt_leaf(m, page, &level);
+	p.old = atomic_load(p.entry);
+	const struct vma *v = mm_find(m, page);
+	if (v && !(v->flags & MAP_SHARED) && level == PT_LEVEL_PAGE) {
+		p.prot = v->prot;
+		memcpy(page_virt(p.copy), now, PAGE_SIZE);
+		if (stop)
+			cpu_stop_applications(run_patch, &p);
+		else
+			run_patch(&p);
+	}
+	if (p.done)
+		tlb_flush_range(m, page, page + PAGE_SIZE);
 	rw_write_unlock(&m->lock);
-	return 0;
+	if (!p.done)
+		page_put(p.copy);
+	else if (p.gone)
+		page_put(p.gone);
+	return p.done ? 0 : -EAGAIN;
 }

@@ -153,6 +153,23 @@ static int anonymous_fault(struct mm *m, struct vma *v, uint64_t addr, bool writ
 	return 0;
 }
 
+bool replace_page(
+    struct mm *m, pte_t *e, uint64_t old, struct page *copy, unsigned prot, struct page **gone)
+{
+	struct page *p = pte_page(old);
+	*gone = NULL;
+	if (!atomic_compare_exchange_strong(e, &old, pte_make(page_phys(copy), prot, true)))
+		return false;
+	if (!p || (old & PTE_FILE))
+		count_anon(m, 1);
+	if (p && (old & PTE_FILE)) {
+		atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
+		count_file(m, -1);
+	}
+	*gone = p;
+	return true;
+}
+
 /* A write to a present page that the entry does not let through, in a private area: the page
  * becomes ours. */
 static int break_cow(struct mm *m, struct vma *v, pte_t *e, uint64_t old, uint64_t addr)
@@ -172,21 +189,15 @@ static int break_cow(struct mm *m, struct vma *v, pte_t *e, uint64_t old, uint64
 		memcpy(page_virt(copy), page_virt(p), PAGE_SIZE);
 	else if ((old & PTE_PHYS) != page_phys(zero_page))
 		memcpy(page_virt(copy), phys_virt(old & PTE_PHYS), PAGE_SIZE);
-	if (!atomic_compare_exchange_strong(e, &old, pte_make(page_phys(copy), v->prot, true))) {
+	struct page *gone;
+	if (!replace_page(m, e, old, copy, v->prot, &gone)) {
 		page_put(copy);
 		return 0;
 	}
 	uint64_t page = ALIGN_DOWN(addr, PAGE_SIZE);
 	tlb_flush_range(m, page, page + PAGE_SIZE);
-	if (!p || (old & PTE_FILE))
-		count_anon(m, 1);
-	if (p) {
-		if (old & PTE_FILE) {
-			atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
-			count_file(m, -1);
-		}
-		page_put(p);
-	}
+	if (gone)
+		page_put(gone);
 	return 0;
 }
 

@@ -20,3 +20,7 @@ bool stack_grow(struct mm *m, uint64_t addr);
  * to get. Lock held for writing or reading. */
 void anonymous_prefault(struct vma *v, uint64_t start, uint64_t end);
 extern struct page *zero_page;
+/* Puts page `copy` of a private area where entry e shows `old`, and counts. What was there is *gone
+ * (NULL: nothing to give back): to be put when every CPU has forgotten it. False: e changed. */
+bool replace_page(struct mm *m, _Atomic uint64_t *e, uint64_t old, struct page *copy, unsigned prot,
+    struct page **gone);

@@ -5,6 +5,7 @@
  */
 #include <linux/membarrier.h>
 #include "arch/x86/percpu.h"
+#include "arch/x86/tlb.h"
 #include "proc/program.h"
 #include "sys/syscall.h"
 
@@ -24,8 +25,11 @@ static void barrier_on(uint64_t mask)
 {
 	atomic_thread_fence(memory_order_seq_cst);
 	mask &= ~(1ull << this_cpu()->id);
-	for (; mask; mask &= mask - 1)
-		cpu_call((unsigned)__builtin_ctzll(mask), barrier_here, NULL);
+	for (uint64_t m = mask; m; m &= m - 1)
+		if (tlb_defer((unsigned)__builtin_ctzll(m))) /* leaving idleness is a barrier */
+			mask &= ~(m & -m);
+	if (mask)
+		cpu_call_mask(mask, barrier_here, NULL);
 	atomic_thread_fence(memory_order_seq_cst);
 }
 

@@ -110,12 +110,17 @@ uint64_t mm_translate(struct mm *m, uint64_t addr);
 /* Copies between the kernel and another program's memory, page by page (process_vm_readv,
  * /proc/PID/mem, crash reports). Bytes copied or -EFAULT. */
 long mm_access(struct mm *m, uint64_t addr, void *buf, size_t n, bool write);
-/* Replaces the page at addr by a private copy whose contents patch() changes, keeping the
- * protection: the system-call rewriter's way to write code. 0 or -errno. */
-int mm_patch_page(struct mm *m, uint64_t addr, void (*patch)(void *page, void *arg), void *arg);
+/* Replaces the page at addr of a private area by a copy that change() has changed, keeping the
+ * protection: the system-call rewriter's way to write code. stop: change() runs and the page is
+ * replaced while no other CPU executes an application (it must not sleep then). -EAGAIN if change()
+ * refused, or -errno. */
+int mm_patch_page(
+    struct mm *m, uint64_t addr, bool (*change)(void *page, void *arg), void *arg, bool stop);
 void mm_init(void);
 
 /* TLB shoot-down on every CPU that has m loaded. Thread context. */
 void tlb_flush_range(struct mm *m, uint64_t start, uint64_t end);
+/* The same for all of m, when page tables themselves go: every CPU, idle ones too. */
+void tlb_flush_tables(struct mm *m);
 /* Makes every CPU that still has m loaded load kernel_mm instead. Thread context. */
 void mm_unload(struct mm *m);

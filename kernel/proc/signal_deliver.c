@@ -147,9 +147,11 @@ static int next_signal(struct ksiginfo *info, struct ksigaction *a)
 	struct thread *t = current_thread();
 	struct program *p = t->program;
 	mutex_lock(&p->signals.lock);
-	while (p->stopped && !program_ends_thread(p, t) && !(p->signals.pending.set & SIGBIT(SIGKILL)))
+	while (
+	    p->stopped && !program_ends_thread(p, t) && !(p->signals.pending.set & SIGBIT(SIGKILL)))
 		waitq_wait(&p->stop_wait, &p->signals.lock, NO_DEADLINE, WAIT_KILLABLE);
-	int sig = program_ends_thread(p, t) ? SIGKILL : signal_dequeue(t, ~t->signals->blocked, info);
+	int sig =
+	    program_ends_thread(p, t) ? SIGKILL : signal_dequeue(t, ~t->signals->blocked, info);
 	if (sig) {
 		*a = p->signals.action[sig];
 		if (a->flags & SA_RESETHAND && a->handler != (void *)SIG_IGN)
@@ -183,7 +185,10 @@ void signal_deliver(struct trapframe *f)
 	if (s->restore_blocked &&
 	    !(f->vector == TF_SYSCALL && (is_restart((long)f->rax) || (long)f->rax == -EINTR)))
 		put_mask_back();
-	while ((sig = next_signal(&info, &a)) != 0) {
+	/* Senders set these before they make this thread pass here. */
+	bool nothing =
+	    !atomic_load(&s->wake) && !atomic_load(&s->interrupt) && !current_program()->stopped;
+	while (!nothing && (sig = next_signal(&info, &a)) != 0) {
 		if (program_ends_thread(current_program(), current_thread()))
 			thread_leave(current_program()->exit_code);
 		if (a.handler == (void *)SIG_DFL)

@@ -3,7 +3,9 @@
  * RCU grace periods. Each CPU counts its passes through points without readers (cpu->quiescent).
  * The RCU thread takes the waiting callbacks, notes every CPU's count, asks the CPUs to pass such a
  * point (an interrupt: idle and application code count at once, kernel code on its way out) and
- * runs the callbacks when every count has moved.
+ * runs the callbacks when every count has moved. A CPU that halts says so in cpu->rcu_idle, and is
+ * not asked: what removed the data was ordered before the look at rcu_idle, and the interrupt that
+ * ends the halt orders its store before anything it reads.
  */
 #include "sched/rcu.h"
 #include "arch/x86/apic.h"
@@ -48,7 +50,8 @@ static void grace_period(void)
 		seen[i] = atomic_load(&cpus[i]->quiescent);
 	rcu_note_quiescent(); /* this thread holds nothing */
 	for (unsigned i = 0; i < n; i++) {
-		for (int64_t pause = 100000; atomic_load(&cpus[i]->quiescent) == seen[i];
+		for (int64_t pause = 100000; atomic_load(&cpus[i]->quiescent) == seen[i] &&
+					     !atomic_load(&cpus[i]->rcu_idle);
 		     pause *= 2) {
 			apic_ipi(cpus[i]->apic_id, VEC_RESCHED);
 			thread_sleep(MIN(pause, 10 * NSEC_PER_MSEC));

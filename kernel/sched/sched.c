@@ -28,6 +28,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/tlb.h"
 #include "arch/x86/trapframe.h"
 #include "core/init.h"
 #include "core/log.h"
@@ -376,7 +377,11 @@ static void switch_to(struct cpu *c, struct thread *prev, struct thread *next)
 	c->current = next;
 	c->kstack_top = next->kstack_top;
 	atomic_store_explicit(&next->on_cpu, true, memory_order_relaxed);
+	if (prev == c->rq->idle)
+		tlb_leave_lazy(c);
 	enter_application(c, next);
+	if (next == c->rq->idle)
+		tlb_enter_lazy(c);
 	thread_switch(&prev->kernel_rsp, next->kernel_rsp);
 	finish_switch();
 }
@@ -399,7 +404,8 @@ static void put_previous(struct cpu *c, struct thread *prev)
 	}
 	prev->preemptions++;
 	TRACE(sched_preempt, "tid=%d", prev->tid);
-	prev->rseq_event = prev->rseq != NULL;
+	if (!prev->in_yield)
+		prev->rseq_event = prev->rseq != NULL;
 	enqueue(c->rq, prev, !prev->yielded);
 	prev->yielded = false;
 }
@@ -418,17 +424,14 @@ static struct thread *take_next(struct cpu *c)
 	return c->rq->idle;
 }
 
-void schedule(void)
+/* Interrupts off, incoming threads taken. */
+static void switch_to_next(struct cpu *c)
 {
-	ASSERT(!in_interrupt());
-	uint64_t flags = irq_save();
-	struct cpu *c = this_cpu();
 	struct runqueue *rq = c->rq;
 	struct thread *prev = c->current;
 	int64_t now = time_now();
 
 	TRACE(sched_sched, "tid=%d", prev->tid);
-	drain_incoming(c);
 	c->work &= ~(uint32_t)CPU_RESCHED;
 	account(rq, prev, now);
 	rcu_note_quiescent();
@@ -442,6 +445,16 @@ void schedule(void)
 	}
 	if (next != prev)
 		switch_to(c, prev, next);
+}
+
+void schedule(void)
+{
+	ASSERT(!in_interrupt());
+	uint64_t flags = irq_save();
+	struct cpu *c = this_cpu();
+
+	drain_incoming(c);
+	switch_to_next(c);
 	irq_restore(flags);
 }
 
@@ -532,7 +545,9 @@ void thread_yield(void)
 			if (t->vruntime <= behind)
 				t->vruntime = behind + 1;
 		}
-		schedule();
+		t->in_yield = true;
+		switch_to_next(c);
+		t->in_yield = false;
 	}
 	irq_restore(flags);
 }
@@ -830,6 +845,7 @@ static void idle_loop(void *arg)
 		}
 		rcu_note_quiescent();
 		TRACE(sched_idle, "");
+		atomic_store(&c->rcu_idle, true); /* the next interrupt takes it back */
 		cpu_halt_enabled();
 		TRACE(sched_idle_ret, "");
 		atomic_fetch_and(&idle_mask, ~bit);

@@ -43,7 +43,8 @@ struct thread {
 	struct list run_link;	  /* real-time queue */
 	_Atomic bool on_cpu;	  /* its registers are on a CPU, not in the structure */
 	bool timed_out;		  /* set by the sleep timer */
-	bool yielded;
+	bool yielded;		  /* goes behind the others of its kind */
+	bool in_yield;		  /* by sched_yield(): no restartable sequence to abort */
 	struct timer sleep_timer;
 	uint64_t affinity;	       /* bit per CPU */
 	int policy, rt_priority, nice; /* SCHED_*, 1…99, -20…19 */

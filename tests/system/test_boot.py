@@ -42,7 +42,7 @@ def test_modern_mmio(root, tmp_path):
                          *disk(root, "virtio-blk-device")], "microvm"))
 
 
-@pytest.mark.parametrize("cpus", [1, 4, 16])
+@pytest.mark.parametrize("cpus", [1, 2, 4, 8, 16, 32, 64])
 def test_cpus(cpus, root, tmp_path):
     hello(run(tmp_path, [*DIRECT, "-append", "/hello world", *disk(root)], cpus=cpus, timeout=120), cpus)
 

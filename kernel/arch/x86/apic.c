@@ -5,6 +5,7 @@
 #include "arch/x86/irq.h"
 #include "arch/x86/machine.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/tlb.h"
 #include "core/init.h"
 #include "core/trace.h"
 #include "mm/page.h"
@@ -241,17 +242,17 @@ static void stop_here(void)
 		cpu_relax();
 	uint32_t r[4];
 	cpuid(0, 0, r); /* serialises: code patched meanwhile is fetched anew */
+	write_cr3(read_cr3());
 	atomic_fetch_sub(&stopped, 1);
 }
 
-void cpu_stop_others(void (*fn)(void *), void *arg)
+static void stop_all_but(uint64_t spared, void (*fn)(void *), void *arg)
 {
-	mutex_lock(&stop_lock);
-	uint64_t flags = irq_save();
 	unsigned n = 0, self = this_cpu()->id;
+
 	atomic_store(&stop_release, false);
 	for (unsigned i = 0; i < ncpus; i++) {
-		if (i == self)
+		if (i == self || spared >> i & 1)
 			continue;
 		apic_ipi(cpus[i]->apic_id, VEC_STOP);
 		n++;
@@ -262,6 +263,23 @@ void cpu_stop_others(void (*fn)(void *), void *arg)
 	atomic_store(&stop_release, true);
 	while (atomic_load(&stopped))
 		cpu_relax();
+}
+
+void cpu_stop_others(void (*fn)(void *), void *arg)
+{
+	mutex_lock(&stop_lock);
+	uint64_t flags = irq_save();
+	stop_all_but(0, fn, arg);
+	irq_restore(flags);
+	mutex_unlock(&stop_lock);
+}
+
+void cpu_stop_applications(void (*fn)(void *), void *arg)
+{
+	mutex_lock(&stop_lock);
+	uint64_t flags = irq_save(), held = tlb_hold_lazy(online_mask());
+	stop_all_but(held, fn, arg);
+	tlb_release_lazy(held);
 	irq_restore(flags);
 	mutex_unlock(&stop_lock);
 }

@@ -128,8 +128,10 @@ void pt_gather_init(struct pt_gather *g, struct mm *m)
 
 static void gather_flush(struct pt_gather *g)
 {
-	if (!g->dying && (g->tables || g->end))
-		tlb_flush_range(g->mm, g->tables ? 0 : g->start, g->tables ? USER_END : g->end);
+	if (!g->dying && g->tables)
+		tlb_flush_tables(g->mm);
+	else if (!g->dying && g->end)
+		tlb_flush_range(g->mm, g->start, g->end);
 	for (unsigned i = 0; i < g->n; i++)
 		page_put(g->page[i]);
 	g->n = 0;

@@ -40,6 +40,8 @@ struct cpu {
 	struct mm *mm;			  /* whose page tables are loaded; see mm_activate() */
 	struct thread *fpu_owner;	  /* whose vector state the registers hold */
 	_Atomic uint64_t quiescent;	  /* passes through a point without RCU readers */
+	_Atomic bool rcu_idle;		  /* halted: no RCU reader until an interrupt comes */
+	_Atomic uint32_t lazy;		  /* enum cpu_lazy: owned by arch/x86/tlb.c */
 	_Atomic(struct cpu_call *) calls; /* for cpu_call() */
 	uint64_t *trace_counts;		  /* hits of tracepoints by id; NULL until one is on */
 	struct trapframe *irq_frame;	  /* what the innermost interrupt handler interrupted */
@@ -87,5 +89,8 @@ void cpu_call_all(void (*fn)(void *), void *arg);
 /* The same on the CPUs of a bit mask, in parallel. */
 void cpu_call_mask(uint64_t mask, void (*fn)(void *), void *arg);
 /* Parks all other CPUs in an interrupt handler with interrupts off, runs fn(arg), lets them go on:
- * for patching code. Thread context only. */
+ * for patching code of the kernel. Thread context only. */
 void cpu_stop_others(void (*fn)(void *), void *arg);
+/* The same for code of applications: CPUs that run their idle thread are not interrupted, only kept
+ * from leaving it. All others forget their translations before they go on. */
+void cpu_stop_applications(void (*fn)(void *), void *arg);

@@ -118,6 +118,8 @@ static void interrupt(struct trapframe *f, bool from_app)
 	struct trapframe *outer = c->irq_frame;
 
 	c->irq_frame = f;
+	if (unlikely(atomic_load_explicit(&c->rcu_idle, memory_order_relaxed)))
+		atomic_store(&c->rcu_idle, false);
 	c->irq_depth++;
 	c->interrupts++;
 	apic_or_device_interrupt((unsigned)f->vector, from_app);

@@ -3,9 +3,14 @@
  * Rewriting one site of the running program: reads its code, asks site.c for a plan, writes the
  * trampoline and then the jump to it.
  *
- * The jump is written while every other CPU is parked in an interrupt. If the plan displaces
- * several instructions, a thread whose saved program counter lies between them would wake up inside
- * the jump; such a thread makes the site stay as it is.
+ * Code is not changed in place. A copy of its page with the jump in it takes the page's place by
+ * one store (mm_patch_page()), so a CPU executes either the old bytes or the new ones, and nobody
+ * needs to be stopped: the instruction displaced does the same in both, and a CPU that still sees
+ * the old page traps once more.
+ *
+ * If the plan displaces several instructions, a thread between them would go on inside the jump.
+ * Then all CPUs that run applications are stopped for the store, and a thread whose saved program
+ * counter lies there makes the site stay as it is.
  */
 #include <asm/unistd.h>
 #include <linux/elf.h>
@@ -160,11 +165,10 @@ struct patch_job {
 	const struct site_plan *plan;
 	const uint8_t *displaced;
 	int32_t jump;
-	bool done;
 };
 
-/* Whether any thread of the address space is stopped between the displaced instructions. All CPUs
- * but this one are parked, so every other thread's registers are on its kernel stack. */
+/* Whether any thread of the address space is stopped between the displaced instructions. No other
+ * CPU runs an application, so every other thread's registers are on its kernel stack. */
 static bool somebody_inside(const struct patch_job *j)
 {
 	struct thread *t;
@@ -179,18 +183,18 @@ static bool somebody_inside(const struct patch_job *j)
 	return false;
 }
 
-static void write_jump(void *page, void *arg)
+static bool write_jump(void *page, void *arg)
 {
 	struct patch_job *j = arg;
 	uint8_t *at = (uint8_t *)page + j->plan->start % PAGE_SIZE;
 	size_t here = MIN((size_t)j->plan->displaced, PAGE_SIZE - j->plan->start % PAGE_SIZE);
 	if (memcmp(at, j->displaced, here) != 0)
-		return;
+		return false;
 	if (j->plan->instructions > 1 && somebody_inside(j))
-		return;
+		return false;
 	at[0] = 0xe9;
 	memcpy(at + 1, &j->jump, sizeof j->jump);
-	j->done = true;
+	return true;
 }
 
 static const char *rewrite(struct mm *m, struct rewrite_state *s, uint64_t site)
@@ -220,16 +224,16 @@ static const char *rewrite(struct mm *m, struct rewrite_state *s, uint64_t site)
 		return "something it refers to is out of reach of the trampoline";
 	TRACE(syscall_trampoline, "site=%lx at=%lx n=%lx start=%lx mm=%lx", site, at, n, plan.start,
 	    m);
-	struct patch_job job = {m, &plan, displaced, (int32_t)(at - (plan.start + 5)), false};
-	int err = mm_patch_page(m, plan.start, write_jump, &job);
-	return err || !job.done ? "the code changed meanwhile" : NULL;
+	struct patch_job job = {m, &plan, displaced, (int32_t)(at - (plan.start + 5))};
+	int err = mm_patch_page(m, plan.start, write_jump, &job, plan.instructions > 1);
+	return err ? "the code changed meanwhile" : NULL;
 }
 
 /*
- * Rewriting a site costs a copy of its page, a stop of all CPUs and the inspection of a function:
- * as much as a hundred traps or so. Most sites of a short-lived program trap a few times only, so
- * traps are counted first. The table is direct-mapped and lossy, and racing updates may lose a
- * count; both only delay the rewriting.
+ * Rewriting a site costs a copy of its page, sometimes a stop of all CPUs, and the inspection of a
+ * function: as much as a hundred traps or so. Most sites of a short-lived program trap a few times
+ * only, so traps are counted first. The table is direct-mapped and lossy, and racing updates may
+ * lose a count; both only delay the rewriting.
  */
 static bool is_hot(const struct mm *m, uint64_t site)
 {
