@@ -230,6 +230,23 @@ struct scan {
 	struct strv needed, users;
 };
 
+/* The interpreter of a command that is a script comes from this host, as Debian's base system. */
+static int script_interpreter(struct from_deb *f, struct cap_node *n)
+{
+	char line[128] = "";
+	const char *dir = n->parent ? n->parent->name : NULL;
+	if (!(n->mode & 0111) || !dir || (strcmp(dir, "bin") && strcmp(dir, "sbin")) ||
+	    pread(n->fd, line, cap_min(n->size, sizeof(line) - 1), n->offset) < 3 ||
+	    strncmp(line, "#!", 2))
+		return 0;
+	char *path = line + 2 + strspn(line + 2, " \t");
+	path[strcspn(path, " \t\n")] = 0;
+	if (path[0] != '/' || cap_tree_resolve(&f->tree, path) || !path_exists(path))
+		return 0;
+	int result = cap_collect_path(&f->col, path);
+	return result ? result : cap_collect_finish(&f->col);
+}
+
 static int scan_node(struct cap_node *n, void *arg)
 {
 	struct scan *s = arg;
@@ -237,9 +254,10 @@ static int scan_node(struct cap_node *n, void *arg)
 	struct cap_elf elf;
 	const char *why;
 	char magic[4];
-	if (!S_ISREG(n->mode) || n->source != CAP_SRC_RANGE || n->size < 64 || n->size > ELF_MAX ||
-	    pread(n->fd, magic, 4, n->offset) != 4 || memcmp(magic, "\177ELF", 4))
+	if (!S_ISREG(n->mode) || n->source != CAP_SRC_RANGE || n->size > ELF_MAX)
 		return 0;
+	if (n->size < 64 || pread(n->fd, magic, 4, n->offset) != 4 || memcmp(magic, "\177ELF", 4))
+		return script_interpreter(s->f, n);
 	int result = cap_node_read(s->f->c, n, ELF_MAX, &data);
 	if (!result && cap_elf_parse(data.data, data.len, &elf, &why) == CAP_ELF_OK) {
 		for (size_t i = 0; i < elf.needed.count; i++) {
@@ -283,9 +301,29 @@ static char *software_version(const char *version)
 	return xstrndup(version, strcspn(version, "-+~"));
 }
 
+/* Debian 12 has its programs below /usr; packages that still name /bin or /lib mean the same. */
+static int add_merged_usr(struct from_deb *f)
+{
+	static const char *const dirs[] = {"bin", "sbin", "lib", "lib64"};
+	int result = 0;
+	for (size_t i = 0; !result && i < CAP_ARRAY_SIZE(dirs); i++) {
+		char *link = xasprintf("/%s", dirs[i]), *target = xasprintf("usr/%s", dirs[i]);
+		char *dir = xasprintf("/%s", target);
+		result = cap_tree_mkdir(f->c, &f->tree, dir, 0755);
+		if (!result)
+			result = cap_tree_add_link(f->c, &f->tree, link, target);
+		free(link);
+		free(target);
+		free(dir);
+	}
+	return result;
+}
+
 static int collect(struct from_deb *f, const struct strv *names)
 {
 	int result = deb_closure(f->c, names, &f->set);
+	if (!result)
+		result = add_merged_usr(f);
 	if (result)
 		return result;
 	f->fetched = xcalloc(f->set.count, sizeof(*f->fetched));

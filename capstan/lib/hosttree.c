@@ -499,9 +499,16 @@ int cap_tree_add_base(struct cap *c, struct cap_tree *t)
 	static const struct {
 		const char *path, *text;
 	} files[] = {
+	    /* The users and groups with fixed numbers in Debian, as far as services use them. */
 	    {"/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
+			    "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
+			    "mail:x:8:8:mail:/var/mail:/usr/sbin/nologin\n"
+			    "proxy:x:13:13:proxy:/bin:/usr/sbin/nologin\n"
+			    "www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n"
 			    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"},
-	    {"/etc/group", "root:x:0:\nnogroup:x:65534:\n"},
+	    {"/etc/group", "root:x:0:\ndaemon:x:1:\nadm:x:4:\ntty:x:5:\ndisk:x:6:\nmail:x:8:\n"
+			   "proxy:x:13:\nwww-data:x:33:\nutmp:x:43:\nusers:x:100:\n"
+			   "nogroup:x:65534:\n"},
 	    {"/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
 				   "networks: files\nprotocols: files\nservices: files\n"},
 	    {"/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"},
