@@ -20,7 +20,8 @@ struct dhcp_client {
 	struct ns_udp udp;
 	uint32_t ifindex;
 	struct mutex lock; /* queue, bound */
-	struct waitq wait;
+	struct waitq wait;	 /* of the client's thread */
+	struct waitq bound_wait; /* of whoever waits for an address */
 	struct ns_pktq queue;
 	bool bound, failed, stop;
 	struct ns_addr addr;
@@ -221,7 +222,7 @@ static void take_lease(struct dhcp_client *c)
 	write_files(l->domain);
 	mutex_lock(&c->lock);
 	c->bound = true;
-	waitq_wake_all(&c->wait);
+	waitq_wake_all(&c->bound_wait);
 	mutex_unlock(&c->lock);
 }
 
@@ -266,6 +267,7 @@ static int start_dhcp(uint32_t ifindex)
 		return -ENOMEM;
 	c->ifindex = ifindex;
 	waitq_init(&c->wait);
+	waitq_init(&c->bound_wait);
 	ns_pktq_init(&c->queue);
 	hostname_get(HOST_NAME, host);
 	ns_dhcp_init(&c->dhcp, inet.device[ifindex]->mac, host, dhcp_send, dhcp_random, c);
@@ -292,7 +294,7 @@ static void wait_for_leases(void)
 		if (!c)
 			continue;
 		mutex_lock(&c->lock);
-		while (!c->bound && waitq_wait(&c->wait, &c->lock, deadline, 0) == 0)
+		while (!c->bound && waitq_wait(&c->bound_wait, &c->lock, deadline, 0) == 0)
 			;
 		bool bound = c->bound;
 		mutex_unlock(&c->lock);
