@@ -159,8 +159,8 @@ ss_future mc_batch_run(struct mc_session *s)
 	}
 	for (unsigned i = 0; i < s->shards; i++)
 		if (s->run->part[i].wanted && i != s->self)
-			fs[n++] = ss_smp_submit_to(
-			    i, part_run, s->batch, s->n_batch, &s->run->part[i]);
+			fs[n++] =
+			    ss_smp_submit_to(i, part_run, s->batch, s->n_batch, &s->run->part[i]);
 	if (s->run->part[s->self].wanted)
 		run_part(s->batch, s->n_batch, &s->run->part[s->self]);
 	return ss_then_wrapped(ss_when_all(fs, n, NULL), batch_collected, s);

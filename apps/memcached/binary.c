@@ -102,7 +102,10 @@ struct shape {
 	bool value;
 };
 
-#define S(o, q, k, e, e2, key, v) {o, true, q, k, e, e2, key, v}
+#define S(o, q, k, e, e2, key, v)            \
+	{                                    \
+		o, true, q, k, e, e2, key, v \
+	}
 static const struct shape shapes[OP_GATKQ + 1] = {
     [OP_GET] = S(MC_GET, 0, 0, 0, 0, 1, 0),
     [OP_GETQ] = S(MC_GET, 1, 0, 0, 0, 1, 0),
@@ -153,8 +156,8 @@ static enum mc_next bad_request(struct mc_session *s, const struct head *h)
 	return MC_NEXT_CLOSE;
 }
 
-static enum mc_next flush(struct mc_session *s, const struct shape *sh, const struct head *h,
-    const char *extras)
+static enum mc_next flush(
+    struct mc_session *s, const struct shape *sh, const struct head *h, const char *extras)
 {
 	uint32_t t = h->extras ? get32(extras) : 0;
 
@@ -171,8 +174,8 @@ static enum mc_next flush(struct mc_session *s, const struct shape *sh, const st
 	return MC_NEXT_SPECIAL;
 }
 
-static enum mc_next server_command(struct mc_session *s, const struct shape *sh,
-    const struct head *h, const char *p)
+static enum mc_next server_command(
+    struct mc_session *s, const struct shape *sh, const struct head *h, const char *p)
 {
 	switch (h->opcode) {
 	case OP_QUIT:
@@ -209,8 +212,8 @@ static enum mc_next too_large(struct mc_session *s, const struct head *h, struct
 	return MC_NEXT_YIELD;
 }
 
-static void fill_extras(struct mc_session *s, struct mc_req *rq, const struct head *h,
-    const char *e)
+static void fill_extras(
+    struct mc_session *s, struct mc_req *rq, const struct head *h, const char *e)
 {
 	switch (rq->op) {
 	case MC_SET:
@@ -237,8 +240,8 @@ static void fill_extras(struct mc_session *s, struct mc_req *rq, const struct he
 	}
 }
 
-static enum mc_next key_command(struct mc_session *s, const struct shape *sh,
-    const struct head *h, const char *p, size_t n, size_t *used)
+static enum mc_next key_command(struct mc_session *s, const struct shape *sh, const struct head *h,
+    const char *p, size_t n, size_t *used)
 {
 	size_t fixed = HEADER + h->extras + h->nkey, k = 0;
 	struct mc_req rq = {.op = sh->op,

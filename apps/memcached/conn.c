@@ -307,6 +307,18 @@ ss_future mc_serve(ss_conn *conn, void *arg)
 	return ss_then_wrapped(ss_repeat(conn_step, c), gone, c);
 }
 
+void mc_conns_abort(struct mc_shard *sh)
+{
+	struct mc_conn *c = sh->first;
+
+	while (c) {
+		struct mc_conn *next = c->next;
+
+		ss_conn_abort(c->c);
+		c = next;
+	}
+}
+
 void mc_conns_describe(struct mc_shard *sh, struct mc_out *o)
 {
 	for (struct mc_conn *c = sh->first; c; c = c->next) {
@@ -318,8 +330,8 @@ void mc_conns_describe(struct mc_shard *sh, struct mc_out *o)
 		if (a.sa.sa_family == AF_UNIX)
 			snprintf(text, sizeof(text), "unix:%s", mc_settings.socket);
 		else
-			snprintf(text, sizeof(text), "tcp%s:",
-			    a.sa.sa_family == AF_INET6 ? "6" : "");
+			snprintf(
+			    text, sizeof(text), "tcp%s:", a.sa.sa_family == AF_INET6 ? "6" : "");
 		mc_printf(o, "STAT %llu:addr %s", id, text);
 		if (a.sa.sa_family != AF_UNIX)
 			mc_puts(o, ss_addr_format(&a, text, sizeof(text)));

@@ -77,8 +77,8 @@ void mc_put_value(struct mc_store *st, struct mc_item *it, struct mc_out *o)
 
 /* Storing */
 
-static struct mc_item *item_with(struct mc_store *st, const struct mc_req *rq, uint32_t client,
-    uint32_t exptime)
+static struct mc_item *item_with(
+    struct mc_store *st, const struct mc_req *rq, uint32_t client, uint32_t exptime)
 {
 	struct mc_item *it = mc_item_new(st, rq->key, rq->nkey, client, rq->nval);
 
@@ -241,9 +241,8 @@ static void note_delta(struct mc_store *st, const struct mc_req *rq, struct mc_i
 }
 
 /* A value of the same or a smaller length is written in place and padded, as stock does. */
-static enum mc_status set_number(
-    struct mc_store *st, const struct mc_req *rq, struct mc_item *it, uint64_t v,
-    struct mc_item **out)
+static enum mc_status set_number(struct mc_store *st, const struct mc_req *rq, struct mc_item *it,
+    uint64_t v, struct mc_item **out)
 {
 	char text[24];
 	size_t n = (size_t)(mc_digits(text, v) - text);

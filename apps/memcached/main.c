@@ -7,12 +7,15 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <netdb.h>
 #include <pwd.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 ss_sharded mc_shards;
@@ -21,6 +24,21 @@ unsigned mc_n_addresses;
 
 /* Addresses */
 
+/* A name instead of an address; nothing runs yet that waiting could disturb. */
+static int resolve(ss_addr *a, const char *host, int port)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
+	char service[16];
+
+	snprintf(service, sizeof(service), "%d", port);
+	if (getaddrinfo(host, service, &hints, &list))
+		return -EINVAL;
+	memcpy(&a->sa, list->ai_addr, list->ai_addrlen);
+	a->len = list->ai_addrlen;
+	freeaddrinfo(list);
+	return 0;
+}
+
 static int add_address(const char *host, int port, bool udp)
 {
 	struct mc_address *a = &mc_addresses[mc_n_addresses];
@@ -28,7 +46,7 @@ static int add_address(const char *host, int port, bool udp)
 	if (mc_n_addresses == sizeof(mc_addresses) / sizeof(mc_addresses[0]))
 		return -E2BIG;
 	a->udp = udp;
-	if (ss_addr_parse(&a->addr, host, (uint16_t)port))
+	if (ss_addr_parse(&a->addr, host, (uint16_t)port) && resolve(&a->addr, host, port))
 		return -EINVAL;
 	mc_n_addresses++;
 	return 0;
@@ -151,7 +169,6 @@ static ss_future start_shard(void *arg)
 	if (!sh)
 		return ss_fail(-ENOMEM);
 	sh->budget.limit = config.bytes / 4 + 2 * m->item_max;
-	ss_gate_init(&sh->gate);
 	ss_timer_init(&sh->tick, tick);
 	sh->servers = ss_zalloc((mc_n_addresses + 1) * sizeof(*sh->servers));
 	if (!sh->servers || mc_store_init(&sh->store, &config)) {
@@ -301,8 +318,10 @@ static uint64_t framework_memory(void)
 
 static int run_framework(char *name)
 {
-	static const struct ss_app app = {.name = "memcached", .description = "memcached on Seastar"};
+	static const struct ss_app app = {
+	    .name = "memcached", .description = "memcached on Seastar"};
 	int n = mc_settings.framework_argc, argc = 0, status;
+	static char lock[] = "--lock-memory";
 	char **argv = calloc((size_t)n + 8, sizeof(*argv)), shards[24], memory[40];
 	cpu_set_t cpus;
 
@@ -314,7 +333,7 @@ static int run_framework(char *name)
 	argv[argc++] = shards;
 	argv[argc++] = memory;
 	if (mc_settings.lock_memory)
-		argv[argc++] = "--lock-memory";
+		argv[argc++] = lock;
 	for (int i = 0; i < n; i++)
 		argv[argc++] = mc_settings.framework_argv[i];
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 &&

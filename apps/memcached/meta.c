@@ -292,8 +292,8 @@ static void meta_delete(struct mc_store *st, struct mc_req *rq, struct mc_out *o
 
 /* ma */
 
-static char *delta_flags(struct mc_store *st, const struct mc_req *rq, struct mc_item *it,
-    bool created, char *p)
+static char *delta_flags(
+    struct mc_store *st, const struct mc_req *rq, struct mc_item *it, bool created, char *p)
 {
 	const char *f;
 	size_t at = 0, n;

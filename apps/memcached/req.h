@@ -29,12 +29,12 @@ enum mc_op {
 #define MC_FLAG(letter) (UINT64_C(1) << ((letter) - 'A'))
 
 struct mc_meta {
-	uint64_t seen;	    /* MC_FLAG() of each */
-	const char *flags;  /* their text, for what is returned in order */
-	uint16_t n;	    /* bytes of it */
-	char mode;	    /* of M */
-	uint32_t vivify;    /* exptime of N */
-	uint32_t recache;   /* of R, as an exptime */
+	uint64_t seen;	   /* MC_FLAG() of each */
+	const char *flags; /* their text, for what is returned in order */
+	uint16_t n;	   /* bytes of it */
+	char mode;	   /* of M */
+	uint32_t vivify;   /* exptime of N */
+	uint32_t recache;  /* of R, as an exptime */
 };
 
 struct mc_req {
@@ -75,8 +75,8 @@ enum mc_status {
 
 /* What the protocols share: storing and arithmetic. *out gets the item in the table, or NULL. */
 enum mc_status mc_do_store(struct mc_store *st, const struct mc_req *rq, struct mc_item **out);
-enum mc_status mc_do_delta(struct mc_store *st, const struct mc_req *rq, struct mc_item **out,
-    uint64_t *value);
+enum mc_status mc_do_delta(
+    struct mc_store *st, const struct mc_req *rq, struct mc_item **out, uint64_t *value);
 /* Write a value, without copying it if it is large and the output can. */
 void mc_put_value(struct mc_store *st, struct mc_item *it, struct mc_out *o);
 

@@ -23,7 +23,6 @@ struct mc_shard {
 	unsigned n_servers;
 	struct mc_udp *udp[MC_LISTEN_MAX];
 	unsigned n_udp;
-	ss_gate gate; /* datagrams being answered */
 	uint64_t next_id;
 };
 
@@ -44,6 +43,8 @@ extern unsigned mc_n_addresses;
 
 /* conn.c: serve a connection; the future is ready when it has ended. */
 ss_future mc_serve(ss_conn *c, void *shard);
+/* End all connections of this shard. */
+void mc_conns_abort(struct mc_shard *sh);
 /* Describe the connections of this shard (stats conns). */
 void mc_conns_describe(struct mc_shard *sh, struct mc_out *o);
 

@@ -57,8 +57,8 @@ struct mc_session {
 	struct mc_out *out;
 	struct mc_budget *budget;
 	unsigned shards, self;
-	bool *full;	 /* the output holds too much */
-	unsigned served; /* requests since the last yield */
+	bool *full;	  /* the output holds too much */
+	unsigned served;  /* requests since the last yield */
 	uint8_t protocol; /* enum mc_protocol; auto until the first byte */
 	uint8_t state;
 	bool datagram;
@@ -68,8 +68,8 @@ struct mc_session {
 	uint32_t exptime;
 	/* a request whose value is arriving, and what it needs of the line */
 	struct mc_req req;
-	char *hold;	 /* key and flags */
-	char *val;	 /* value */
+	char *hold; /* key and flags */
+	char *val;  /* value */
 	uint32_t got, cap;
 	uint64_t swallow; /* bytes to drop */
 	struct mc_special special;

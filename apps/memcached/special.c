@@ -96,7 +96,8 @@ static ss_future set_limit(struct mc_session *s)
 	/* The arena was reserved at the start: it can only become smaller. */
 	if (n > mc_settings.bytes) {
 		if (!s->special.quiet)
-			mc_puts(s->out, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n");
+			mc_puts(
+			    s->out, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n");
 		return ss_ok(0);
 	}
 	return ss_then(ss_smp_invoke_on_all(limit_one, n / ss_smp_count()), replied, s, "OK\r\n");
@@ -195,7 +196,8 @@ static void dump_some(struct dump *d)
 			const struct mc_item *it =
 			    mc_slab_at(sl, mc_slab_slot(sl, d->page, d->slot));
 
-			if (!(it->flags & MC_IT_LINKED) || (st->oldest_cas && it->cas <= st->oldest_cas) ||
+			if (!(it->flags & MC_IT_LINKED) ||
+			    (st->oldest_cas && it->cas <= st->oldest_cas) ||
 			    (it->exptime && it->exptime <= st->now))
 				continue;
 			if (mc_outbuf_len(&d->buf) > DUMP_PART)
@@ -251,8 +253,8 @@ SS_CONT(dump_end, struct dump *d;)
 	return r.err ? ss_ready(r) : ss_ok(0);
 }
 
-static ss_future dump(struct mc_session *s, unsigned cls, uint64_t most,
-    ss_future (*drain)(void *), void *arg)
+static ss_future dump(
+    struct mc_session *s, unsigned cls, uint64_t most, ss_future (*drain)(void *), void *arg)
 {
 	struct dump *d = ss_zalloc(sizeof(*d));
 
@@ -301,9 +303,8 @@ ss_future mc_special_run(struct mc_session *s, ss_future (*drain)(void *), void 
 	case MC_SP_STATS:
 		return stats(s, drain, arg);
 	case MC_SP_FLUSH:
-		return ss_then(
-		    ss_smp_invoke_on_all(flush_one, s->special.when, ss_shard_id()), replied, s,
-		    "OK\r\n");
+		return ss_then(ss_smp_invoke_on_all(flush_one, s->special.when, ss_shard_id()),
+		    replied, s, "OK\r\n");
 	case MC_SP_METADUMP:
 		return dump(s, 0, UINT64_MAX, drain, arg);
 	case MC_SP_LIMIT:

@@ -50,8 +50,7 @@ void mc_stats_reset(struct mc_shard *sh)
 	sh->conns.bytes_read = sh->conns.bytes_written = sh->conns.yields = 0;
 }
 
-static void binary_head(
-    const struct mc_special *sp, struct mc_out *o, size_t nkey, size_t body)
+static void binary_head(const struct mc_special *sp, struct mc_out *o, size_t nkey, size_t body)
 {
 	char h[24] = {(char)0x81, (char)sp->opcode, (char)(nkey >> 8), (char)nkey};
 
@@ -137,8 +136,8 @@ static void process(const struct mc_special *sp, const struct mc_snapshot *t, st
 	N("time", mc_settings.started + t->now);
 	T("version", MC_VERSION);
 	N("pointer_size", sizeof(void *) * 8);
-	mc_stat(sp, o, "rusage_user", "%ld.%06ld", (long)ru.ru_utime.tv_sec,
-	    (long)ru.ru_utime.tv_usec);
+	mc_stat(
+	    sp, o, "rusage_user", "%ld.%06ld", (long)ru.ru_utime.tv_sec, (long)ru.ru_utime.tv_usec);
 	mc_stat(sp, o, "rusage_system", "%ld.%06ld", (long)ru.ru_stime.tv_sec,
 	    (long)ru.ru_stime.tv_usec);
 	N("max_connections", mc_settings.connections);
@@ -255,8 +254,7 @@ static void settings(const struct mc_special *sp, struct mc_out *o)
 	T("ssl_enabled", "no");
 }
 
-static void named(
-    const struct mc_special *sp, struct mc_out *o, const char *prefix, unsigned cls,
+static void named(const struct mc_special *sp, struct mc_out *o, const char *prefix, unsigned cls,
     const char *name, uint64_t v)
 {
 	char full[80];

@@ -17,10 +17,10 @@
 
 #define POWER_MIN 10
 #define POWER_MAX 31
-#define TAIL_TRIES 16	 /* marked items put back before one is evicted anyway */
-#define MOVE_BUCKETS 4	 /* buckets moved with each operation while the table grows */
-#define CRAWL_PAGES 64	 /* looked through each second */
-#define REBALANCE 2048	 /* evictions between two looks at the ages */
+#define TAIL_TRIES 16  /* marked items put back before one is evicted anyway */
+#define MOVE_BUCKETS 4 /* buckets moved with each operation while the table grows */
+#define CRAWL_PAGES 64 /* looked through each second */
+#define REBALANCE 2048 /* evictions between two looks at the ages */
 #define PART_ROOM (MC_SLOT_MAX - MC_ITEM_HEAD)
 
 static inline struct mc_item *at(const struct mc_store *st, mc_ref r)
@@ -278,8 +278,7 @@ static bool flushed(const struct mc_store *st, const struct mc_item *it)
 	return it->cas <= st->oldest_cas && st->oldest_cas;
 }
 
-struct mc_item *mc_find(
-    struct mc_store *st, const char *key, size_t nkey, uint64_t hash, char *why)
+struct mc_item *mc_find(struct mc_store *st, const char *key, size_t nkey, uint64_t hash, char *why)
 {
 	mc_ref r = *bucket(st, hash);
 

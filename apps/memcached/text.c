@@ -211,8 +211,7 @@ static enum mc_next too_large(struct mc_session *s, struct mc_req *rq)
 	return MC_NEXT_YIELD;
 }
 
-static enum mc_next cmd_store(
-    struct mc_session *s, const struct line *l, unsigned op, size_t *used)
+static enum mc_next cmd_store(struct mc_session *s, const struct line *l, unsigned op, size_t *used)
 {
 	unsigned least = op == MC_CAS ? 6 : 5;
 	struct mc_req rq;
@@ -360,7 +359,7 @@ static enum mc_next cmd_verbosity(struct mc_session *s, const struct line *l)
 	bool quiet = l->n > 1 && is_noreply(l);
 	uint32_t v;
 
-	if (l->n < 2 || (l->n == 2 && quiet))
+	if (l->n < 2)
 		return plain_error(s);
 	if (!mc_parse_u32(l->t[1].p, l->t[1].n, &v)) {
 		error_line(s, quiet, bad_format);
@@ -441,8 +440,8 @@ static bool http(const struct line *l)
 }
 
 /* Commands that are not about keys, and those for keys that are rare. */
-static enum mc_next other_command(struct mc_session *s, const struct line *l, const char *base,
-    size_t *used)
+static enum mc_next other_command(
+    struct mc_session *s, const struct line *l, const char *base, size_t *used)
 {
 	const struct token *c = &l->t[0];
 
@@ -475,8 +474,8 @@ static enum mc_next other_command(struct mc_session *s, const struct line *l, co
 	return plain_error(s);
 }
 
-static enum mc_next command(struct mc_session *s, const struct line *l, const char *base,
-    size_t *used)
+static enum mc_next command(
+    struct mc_session *s, const struct line *l, const char *base, size_t *used)
 {
 	const struct token *c = &l->t[0];
 

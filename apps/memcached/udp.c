@@ -18,8 +18,8 @@ struct mc_udp {
 	struct mc_outbuf out;
 	bool full;
 	ss_future loop;
-	size_t at;	/* of the request */
-	size_t sent;	/* of the reply */
+	size_t at;   /* of the request */
+	size_t sent; /* of the reply */
 	uint16_t seq, count;
 	size_t held;
 };
@@ -37,8 +37,8 @@ SS_CONT(again)
 
 static void session_new(struct mc_udp *u)
 {
-	mc_session_init(&u->s, &u->sh->store, &u->out.out, &u->full, &u->sh->budget,
-	    ss_smp_count(), ss_shard_id());
+	mc_session_init(&u->s, &u->sh->store, &u->out.out, &u->full, &u->sh->budget, ss_smp_count(),
+	    ss_shard_id());
 	u->s.datagram = true;
 }
 
@@ -107,8 +107,7 @@ static bool take(struct mc_udp *u, ss_future *f)
 			*f = mc_batch_run(&u->s);
 			return false;
 		}
-		next = mc_session_feed(
-		    &u->s, u->in.buf.data + u->at, u->in.buf.len - u->at, &used);
+		next = mc_session_feed(&u->s, u->in.buf.data + u->at, u->in.buf.len - u->at, &used);
 		u->at += used;
 		if (next == MC_NEXT_SPECIAL) {
 			*f = mc_special_run(&u->s, no_drain, NULL);

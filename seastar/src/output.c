@@ -121,6 +121,9 @@ static void put_more(ss_output *out)
 
 	if (out->putting || !out->fill.bytes)
 		return;
+	/* Room that was asked for and not used. */
+	while (!out->fill.v[out->fill.n - 1].len)
+		ss_buf_release(&out->fill.v[--out->fill.n]);
 	out->fly = out->fill;
 	out->fill = v;
 	out->room = 0;
@@ -164,6 +167,45 @@ static void queue_flush(ss_output *out)
 	sh->flush_tail = &out->next;
 }
 
+/* A fresh buffer for at least n bytes of small writes. */
+static int add_chunk(ss_output *out, size_t n)
+{
+	size_t size = n > CHUNK ? n : CHUNK;
+	ss_buf b;
+
+	if (ss_buf_alloc(&b, size))
+		return -ENOMEM;
+	b.len = 0;
+	if (vec_push(&out->fill, b)) {
+		ss_buf_release(&b);
+		return -ENOMEM;
+	}
+	out->room = size;
+	return 0;
+}
+
+char *ss_output_room(ss_output *out, size_t n, size_t *room)
+{
+	ss_buf *last;
+
+	if (ss_unlikely(out->err))
+		return NULL;
+	if (n > out->room && add_chunk(out, n))
+		return NULL;
+	last = &out->fill.v[out->fill.n - 1];
+	*room = out->room;
+	return last->data + last->len;
+}
+
+void ss_output_commit(ss_output *out, size_t n)
+{
+	if (!n)
+		return;
+	out->fill.v[out->fill.n - 1].len += n;
+	out->fill.bytes += n;
+	out->room -= n;
+}
+
 int ss_output_put(ss_output *out, const void *data, size_t n)
 {
 	const char *p = data;
@@ -181,19 +223,11 @@ int ss_output_put(ss_output *out, const void *data, size_t n)
 	}
 	while (n) {
 		size_t k = n < out->room ? n : out->room;
-		ss_buf b, *last;
+		ss_buf *last;
 
 		if (!k) {
-			size_t size = n > CHUNK ? n : CHUNK;
-
-			if (ss_buf_alloc(&b, size))
+			if (add_chunk(out, n))
 				return -ENOMEM;
-			b.len = 0;
-			if (vec_push(&out->fill, b)) {
-				ss_buf_release(&b);
-				return -ENOMEM;
-			}
-			out->room = size;
 			continue;
 		}
 		last = &out->fill.v[out->fill.n - 1];
@@ -227,23 +261,25 @@ ss_future ss_output_write(ss_output *out, const void *data, size_t n)
 	return err ? ss_fail(err) : after_write(out);
 }
 
-ss_future ss_output_write_buf(ss_output *out, ss_buf *b)
+int ss_output_put_buf(ss_output *out, ss_buf *b)
 {
 	ss_buf mine = ss_buf_move(b);
 	int err = out->err;
 
-	if (!err && !mine.len) {
-		ss_buf_release(&mine);
-		return ss_ok(0);
-	}
-	if (!err)
+	if (!err && mine.len)
 		err = vec_push(&out->fill, mine);
-	if (err) {
+	if (err || !mine.len)
 		ss_buf_release(&mine);
-		return ss_fail(err);
-	}
-	out->room = 0;
-	return after_write(out);
+	else
+		out->room = 0;
+	return err;
+}
+
+ss_future ss_output_write_buf(ss_output *out, ss_buf *b)
+{
+	int err = ss_output_put_buf(out, b);
+
+	return err ? ss_fail(err) : after_write(out);
 }
 
 ss_future ss_output_write_static(ss_output *out, const void *data, size_t n)

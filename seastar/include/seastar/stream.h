@@ -180,6 +180,21 @@ SS_MUST_USE ss_future ss_output_write_static(ss_output *out, const void *data, s
  */
 int ss_output_put(ss_output *out, const void *data, size_t n);
 
+/** As ss_output_put(), without copying: the buffer is taken over, whatever the result. */
+int ss_output_put_buf(ss_output *out, ss_buf *b);
+
+/**
+ * Room for at least @p n bytes (at most 4096) in one piece behind what was written. What the caller
+ * puts there counts after ss_output_commit(), which must come before anything else is done with the
+ * stream.
+ * @param room  gets how many bytes there are.
+ * @return the first of them, or NULL if there is no memory or the stream has failed.
+ */
+char *ss_output_room(ss_output *out, size_t n, size_t *room);
+
+/** Append @p n bytes that were written to what ss_output_room() returned. */
+void ss_output_commit(ss_output *out, size_t n);
+
 /** Bytes written and not yet taken by the sink. */
 static inline size_t ss_output_pending(const ss_output *out)
 {
