@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* boot.yaml beside an image. */
+/* The description in an image. */
 #include "bootfile.h"
 
 #include <errno.h>
@@ -17,35 +17,27 @@ static void option_line(struct buf *out, const char *key, const char *value)
 	buf_putc(out, '\n');
 }
 
-int cap_boot_write(struct cap *c, const struct cap_content *content, const char *dir)
+void cap_boot_format(const struct cap_content *content, struct buf *out)
 {
-	struct buf out = {0};
+	buf_add(out, "", 0);
 	if (content->boot) {
-		buf_puts(&out, "default: ");
-		cap_yaml_quote(&out, content->boot);
-		buf_putc(&out, '\n');
+		buf_puts(out, "default: ");
+		cap_yaml_quote(out, content->boot);
+		buf_putc(out, '\n');
 	}
 	for (size_t i = 0; i < content->boot_names.count; i++) {
-		buf_printf(&out, "%s  %s: ", i ? "" : "configs:\n", content->boot_names.items[i]);
-		cap_yaml_quote(&out, content->boot_commands.items[i]);
-		buf_putc(&out, '\n');
+		buf_printf(out, "%s  %s: ", i ? "" : "configs:\n", content->boot_names.items[i]);
+		cap_yaml_quote(out, content->boot_commands.items[i]);
+		buf_putc(out, '\n');
 	}
 	for (size_t i = 0; i < content->option_count; i++) {
 		const struct cap_option *o = &content->options[i];
-		buf_printf(&out, "%s  %s:\n", i ? "" : "options:\n", o->variable);
-		option_line(&out, "name", o->name);
-		option_line(&out, "short", o->letter);
-		option_line(&out, "description", o->description);
-		option_line(&out, "default", o->fallback);
+		buf_printf(out, "%s  %s:\n", i ? "" : "options:\n", o->variable);
+		option_line(out, "name", o->name);
+		option_line(out, "short", o->letter);
+		option_line(out, "description", o->description);
+		option_line(out, "default", o->fallback);
 	}
-	char *path = path_join(dir, "boot.yaml");
-	buf_add(&out, "", 0);
-	int result = file_write_atomic(path, out.data, out.len, 0644);
-	if (result)
-		cap_fail(c, -result, "cannot write %s: %s", path, strerror(-result));
-	free(path);
-	buf_free(&out);
-	return result;
 }
 
 static int read_configs(
@@ -66,26 +58,14 @@ static int read_configs(
 		   : cap_options_from_yaml(c, path, options, &b->options, &b->option_count);
 }
 
-int cap_boot_read(struct cap *c, const char *image, struct cap_boot *b)
+int cap_boot_parse(struct cap *c, const char *where, const char *text, struct cap_boot *b)
 {
-	struct buf text = {0};
 	struct cap_yaml_node *doc = NULL;
-	char *dir = path_dir(image), *path = path_join(dir, "boot.yaml");
 	*b = (struct cap_boot){0};
-	int result = file_read(path, CAP_MANIFEST_MAX, &text);
-	/* Only the repository's layout DIR/NAME/NAME.qemu has the file; others have none. */
-	if (result == -ENOENT)
-		result = 0;
-	else if (result)
-		cap_fail(c, -result, "cannot read %s: %s", path, strerror(-result));
-	else
-		result = cap_yaml_parse(c, path, text.data, text.len, &doc);
-	if (!result && doc)
-		result = read_configs(c, path, doc, b);
+	int result = *text ? cap_yaml_parse(c, where, text, strlen(text), &doc) : 0;
+	if (!result && doc && (result = read_configs(c, where, doc, b)))
+		cap_boot_free(b);
 	cap_yaml_free(doc);
-	buf_free(&text);
-	free(dir);
-	free(path);
 	return result;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * boot.yaml beside an image: its boot commands by configuration name and the options of its
+ * The description in an image: its boot commands by configuration name and the options of its
  * package, so that `capstan run` knows them without reading the image's file system.
  */
 #ifndef CAPSTAN_BOOTFILE_H
@@ -15,8 +15,8 @@ struct cap_boot {
 	size_t option_count;
 };
 
-/* Reads boot.yaml of the directory an image lies in; empty when there is none. */
-int cap_boot_read(struct cap *c, const char *image, struct cap_boot *b);
+/* Parses an image's description; where names the image in messages. Empty text is an empty one. */
+int cap_boot_parse(struct cap *c, const char *where, const char *text, struct cap_boot *b);
 void cap_boot_free(struct cap_boot *b);
 const char *cap_boot_command(const struct cap_boot *b, const char *name);
 /*
@@ -25,7 +25,7 @@ const char *cap_boot_command(const struct cap_boot *b, const char *name);
  */
 int cap_boot_options(
     struct cap *c, const struct cap_boot *b, const struct strv *words, struct strv *env);
-/* Writes boot.yaml into DIR. */
-int cap_boot_write(struct cap *c, const struct cap_content *content, const char *dir);
+/* The description of what was assembled, as YAML. */
+void cap_boot_format(const struct cap_content *content, struct buf *out);
 
 #endif

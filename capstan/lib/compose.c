@@ -46,7 +46,7 @@ static char *stored_cmdline(const struct cap_content *content)
 }
 
 static int write_index(
-    struct cap *c, const struct cap_compose *req, struct cap_content *content, const char *dir)
+    struct cap *c, const struct cap_compose *req, const struct cap_content *content)
 {
 	char *created = cap_timestamp();
 	struct cap_image_info info = {.version = content->package.version,
@@ -56,8 +56,6 @@ static int write_index(
 	    .format = (char *)(req->format ? req->format : "qcow2"),
 	    .cmdline = content->boot};
 	int result = cap_repo_write_index(c, req->image, &info);
-	if (!result)
-		result = cap_boot_write(c, content, dir);
 	free(created);
 	return result;
 }
@@ -108,7 +106,7 @@ static int write_to_repository(struct cap *c, const struct cap_compose *req,
 	if (!result)
 		result = cap_update_write(c, &content->tree, cache);
 	if (!result)
-		result = write_index(c, req, content, dir);
+		result = write_index(c, req, content);
 	if (lock >= 0)
 		close(lock);
 	free(lock_name);
@@ -126,7 +124,10 @@ static int compose(struct cap *c, const struct cap_compose *req, struct cap_cont
 	if (result)
 		return result;
 	char *cmdline = stored_cmdline(content);
+	struct buf description = {0};
+	cap_boot_format(content, &description);
 	spec->cmdline = cmdline;
+	spec->description = description.data;
 	spec->kernel = kernel.lz4;
 	spec->loader = kernel.loader;
 	if (!req->no_kernel && !(kernel.lz4 && kernel.loader))
@@ -143,6 +144,7 @@ static int compose(struct cap *c, const struct cap_compose *req, struct cap_cont
 			    "the image has no boot command; give one with capstan run --execute");
 	}
 	free(cmdline);
+	buf_free(&description);
 	cap_kernel_free(&kernel);
 	return result;
 }

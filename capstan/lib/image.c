@@ -142,6 +142,11 @@ static int plan_image(
 	if (cmdline_bytes > CARRARA_IMAGE_CMDLINE_MAX)
 		return cap_fail(c, EBADMSG, "the boot command line is %zu bytes long (at most %d)",
 		    cmdline_bytes, CARRARA_IMAGE_CMDLINE_MAX);
+	size_t description_bytes = spec->description ? strlen(spec->description) : 0;
+	if (description_bytes > CARRARA_IMAGE_DESCRIPTION_MAX)
+		return cap_fail(c, EBADMSG,
+		    "boot commands and options together are %zu bytes long (at most %d)",
+		    description_bytes, CARRARA_IMAGE_DESCRIPTION_MAX);
 	memcpy(h->magic, CARRARA_IMAGE_MAGIC, sizeof(h->magic));
 	strcpy(h->root_fstype, "erofs");
 	h->version = CARRARA_IMAGE_VERSION;
@@ -152,6 +157,9 @@ static int plan_image(
 	h->cmdline_bytes = cmdline_bytes;
 	h->cmdline_lba = cmdline_bytes ? lba : 0;
 	lba += sectors(cmdline_bytes);
+	h->description_bytes = description_bytes;
+	h->description_lba = description_bytes ? lba : 0;
+	lba += sectors(description_bytes);
 	p->root_offset = round_up(lba * CARRARA_SECTOR, CARRARA_IMAGE_ROOT_ALIGN);
 	h->root_lba = p->root_offset / CARRARA_SECTOR;
 	h->root_bytes = p->root_bytes;
@@ -178,6 +186,8 @@ static void swap_header(struct carrara_image_header *h)
 	h->root_lba = htole64(h->root_lba);
 	h->root_bytes = htole64(h->root_bytes);
 	h->disk_bytes = htole64(h->disk_bytes);
+	h->description_lba = htole64(h->description_lba);
+	h->description_bytes = htole64(h->description_bytes);
 }
 
 /* CRC of the header sector with the CRC field as zero. */
@@ -206,6 +216,9 @@ static int fill(struct cap *c, struct cap_tree *t, const struct cap_image_spec *
 	if (p->header.cmdline_bytes)
 		memcpy(disk + p->header.cmdline_lba * CARRARA_SECTOR, spec->cmdline,
 		    p->header.cmdline_bytes);
+	if (p->header.description_bytes)
+		memcpy(disk + p->header.description_lba * CARRARA_SECTOR, spec->description,
+		    p->header.description_bytes);
 	return cap_erofs_write(c, t, disk + p->root_offset, p->root_bytes);
 }
 
@@ -294,11 +307,16 @@ static int read_header(struct cap *c, const char *path, struct cap_image *img)
 	if (h->version != CARRARA_IMAGE_VERSION)
 		return cap_fail(
 		    c, EBADMSG, "%s: image version %u is not supported", path, h->version);
-	if (h->cmdline_bytes > CARRARA_IMAGE_CMDLINE_MAX || h->cmdline_lba > UINT32_MAX)
+	if (h->cmdline_bytes > CARRARA_IMAGE_CMDLINE_MAX || h->cmdline_lba > UINT32_MAX ||
+	    h->description_bytes > CARRARA_IMAGE_DESCRIPTION_MAX || h->description_lba > UINT32_MAX)
 		return cap_fail(c, EBADMSG, "%s: the image header makes no sense", path);
 	img->cmdline = xcalloc(1, h->cmdline_bytes + 1);
+	img->description = xcalloc(1, h->description_bytes + 1);
 	int result = read_exactly(img->fd, img->cmdline, h->cmdline_bytes,
 	    img->data_offset + h->cmdline_lba * CARRARA_SECTOR);
+	if (!result)
+		result = read_exactly(img->fd, img->description, h->description_bytes,
+		    img->data_offset + h->description_lba * CARRARA_SECTOR);
 	return result ? cap_fail(c, EBADMSG, "%s is truncated", path) : 0;
 }
 
@@ -327,5 +345,6 @@ void cap_image_close(struct cap_image *img)
 	if (img->fd >= 0)
 		close(img->fd);
 	free(img->cmdline);
+	free(img->description);
 	*img = (struct cap_image){.fd = -1};
 }

@@ -12,11 +12,11 @@ enum cap_format { CAP_FORMAT_RAW, CAP_FORMAT_QCOW2 };
 /* What goes into an image besides its tree. */
 struct cap_image_spec {
 	enum cap_format format;
-	uint64_t disk_bytes; /* size of the disk the guest sees; 0: as large as the content */
-	const char *cmdline; /* boot command line, NULL for none */
-	const char *loader;  /* host file with boot sector and second stage, NULL for none */
-	const char *kernel;  /* host file with the LZ4 block, NULL for none */
-	bool compress;	     /* LZ4 in the root file system, by mkfs.erofs */
+	uint64_t disk_bytes;	 /* size of the disk the guest sees; 0: as large as the content */
+	const char *cmdline;	 /* boot command line, NULL for none */
+	const char *loader;	 /* host file with boot sector and second stage, NULL for none */
+	const char *kernel;	 /* host file with the LZ4 block, NULL for none */
+	const char *description; /* see bootfile.h, NULL for none */
 };
 
 /* Paths of the kernel's build products; NULL where one does not exist. */
@@ -48,7 +48,7 @@ struct cap_image {
 	uint64_t data_offset; /* of disk byte 0 in the file */
 	uint64_t disk_bytes;
 	struct carrara_image_header header; /* in host byte order */
-	char *cmdline;			    /* never NULL */
+	char *cmdline, *description;	    /* never NULL */
 };
 
 /* Opens and checks an image that capstan wrote. -EBADMSG when it is not one. */

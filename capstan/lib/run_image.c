@@ -174,7 +174,7 @@ static int prepare(struct launch *l, const char *image)
 	struct strv env = {0};
 	int result = cap_run_machine(c, l->r, &l->machine);
 	if (!result)
-		result = cap_boot_read(c, l->path, &boot);
+		result = cap_boot_parse(c, l->path, l->img.description, &boot);
 	if (result)
 		return result;
 	result = cap_boot_options(c, &boot, l->r->options, &env);

@@ -7,7 +7,8 @@
  *   LBA 0        boot sector
  *   LBA 1        struct carrara_image_header, the rest of the sector zero
  *   LBA 2 .. 63  second stage of the boot loader
- *   LBA 64 ..    kernel (one raw LZ4 block), then the boot command line, each from a new sector
+ *   LBA 64 ..    kernel (one raw LZ4 block), then the boot command line, then the description for
+ *                capstan (YAML: boot commands and options of the package), each from a new sector
  *   root_lba     root file system, on a multiple of 1 MiB
  *
  * An image for direct kernel boot may leave out the loader and the kernel: kernel_bytes is 0 then.
@@ -22,6 +23,7 @@
 #define CARRARA_IMAGE_HEADER_LBA 1
 #define CARRARA_IMAGE_LOADER_SECTORS 64 /* boot sector, header and second stage together */
 #define CARRARA_IMAGE_CMDLINE_MAX 65536 /* bytes, without a terminating zero */
+#define CARRARA_IMAGE_DESCRIPTION_MAX 1048576
 #define CARRARA_IMAGE_ROOT_ALIGN 1048576
 #define CARRARA_SECTOR 512
 
@@ -42,6 +44,9 @@ struct carrara_image_header {
 	uint64_t root_bytes;	   /* its size */
 	char root_fstype[16];	   /* "erofs", zero padded */
 	uint64_t disk_bytes;	   /* size of the whole disk when the image was made */
+	uint64_t description_lba;  /* for capstan; the machine does not read it */
+	uint64_t
+	    description_bytes; /* at most CARRARA_IMAGE_DESCRIPTION_MAX; 0 when there is none */
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct carrara_image_header) <= CARRARA_SECTOR, "the header is one sector");
