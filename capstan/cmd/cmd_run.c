@@ -72,7 +72,8 @@ int cmd_run(struct cmd *cmd)
 			strv_free(&env);
 			return result;
 		}
-	if (cmd_flag(cmd, "host") && cmd->unknown.count) {
+	bool names_image = cmd_value(cmd, "i") || cmd->args.count;
+	if (cmd->unknown.count && (cmd_flag(cmd, "host") || !names_image)) {
 		strv_free(&env);
 		return cap_fail(cmd->cap, EINVAL, "unknown option %s", cmd->unknown.items[0]);
 	}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define MICROVM_SLOTS 8
+#define MEMORY_MIN (8u << 20) /* the least in which a program of a few pages runs */
 #define MICROVM                                                           \
 	"microvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,rtc=on," \
 	"auto-kernel-cmdline=on,ioapic2=off,acpi="
@@ -62,6 +63,25 @@ static bool parse_port(const char *s, size_t len)
 	return ok;
 }
 
+/* Tries a port that QEMU is to listen on, because QEMU would not say what is wrong with it. */
+static int try_port(struct cap *c, const char *address, const char *port, bool tcp)
+{
+	int fd = socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), one = 1;
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
+	if (*address)
+		inet_pton(AF_INET, address, &sin.sin_addr);
+	if (fd < 0)
+		return 0;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	int result = 0;
+	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) || (tcp && listen(fd, 1)))
+		result = cap_fail(c, errno, "cannot forward %s port %.*s%s%s: %s",
+		    tcp ? "TCP" : "UDP", (int)strspn(port, "0123456789"), port,
+		    *address ? " of " : "", address, strerror(errno));
+	close(fd);
+	return result;
+}
+
 /* "8080:80", "8080:80/udp", "127.0.0.1:8080:80" → "hostfwd=tcp:127.0.0.1:8080-:80". */
 static int forward(struct cap *c, const char *rule, struct buf *out)
 {
@@ -81,10 +101,12 @@ static int forward(struct cap *c, const char *rule, struct buf *out)
 	if (ok)
 		buf_printf(out, ",hostfwd=%s:%s:%.*s-:%.*s", protocol, address, (int)(guest - host),
 		    host, (int)(rule + len - guest - 1), guest + 1);
+	int result =
+	    ok ? try_port(c, address, host, !strcmp(protocol, "tcp"))
+	       : cap_fail(c, EINVAL,
+		     "port forwarding rule \"%s\" is not [ADDRESS:]HOST:GUEST[/tcp|/udp]", rule);
 	free(address);
-	return ok ? 0
-		  : cap_fail(c, EINVAL,
-			"port forwarding rule \"%s\" is not [ADDRESS:]HOST:GUEST[/tcp|/udp]", rule);
+	return result;
 }
 
 /* A locally administered address that stays the same for a name. */
@@ -122,7 +144,13 @@ static int add_net(
 		for (size_t i = 0; m->forwards && !result && i < m->forwards->count; i++)
 			result = forward(c, m->forwards->items[i], &dev);
 	} else if (!strcmp(m->net, "bridge")) {
-		buf_printf(&dev, "bridge,id=net0,br=%s", m->net_device ? m->net_device : "virbr0");
+		const char *bridge = m->net_device ? m->net_device : "virbr0";
+		char *path = xasprintf("/sys/class/net/%s/bridge", bridge);
+		if (strchr(bridge, '/') || !path_exists(path))
+			result = cap_fail(c, EINVAL,
+			    "this host has no bridge named \"%s\"; -b names another one", bridge);
+		free(path);
+		buf_printf(&dev, "bridge,id=net0,br=%s", bridge);
 	} else if (!strcmp(m->net, "tap") || !strcmp(m->net, "vhost")) {
 		buf_printf(&dev, "tap,id=net0,ifname=%s,script=no,downscript=no%s",
 		    m->net_device ? m->net_device : "tap0",
@@ -229,9 +257,9 @@ int cap_qemu_args(
 	static const char *const base[] = {
 	    "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"};
 	const char *type;
-	if (m->memory < 1 << 20 || m->cpus < 1 || m->cpus > 255)
+	if (m->memory < MEMORY_MIN || m->cpus < 1 || m->cpus > 255)
 		return cap_fail(
-		    c, EINVAL, "a machine needs at least 1 MiB of memory and 1 to 255 CPUs");
+		    c, EINVAL, "a machine needs at least 8 MiB of memory and 1 to 255 CPUs");
 	int result = choose_type(c, m, &type);
 	if (result)
 		return result;

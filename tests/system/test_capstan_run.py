@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -116,11 +117,27 @@ def test_wrong_options(capstan):
             (["-c", "0", "--host", "/bin/true"], "number of CPUs"),
             (["--mac", "1:2", "-n", "nat", "--host", "/bin/true"], "not a MAC address"),
             (["--machine", "vax", "--host", "/bin/true"], "unknown machine"),
+            (["-m", "7M", "--host", "/bin/true"], "at least 8 MiB"),
+            (["-n", "bridge", "-b", "nobridge0", "--host", "/bin/true"], 'no bridge named "nobridge0"'),
+            (["--nosuch", "x"], "unknown option --nosuch"),
             (["--env", "=x", "--host", "/bin/true"], "NAME=VALUE"),
             (["--memroy", "1", "--host", "/bin/true"], "unknown option --memroy"),
             ([], "which image"), (["-p", "vbox", "x"], "capstan export"), (["-p", "xen", "x"], "hypervisor")]:
         _, err = capstan("run", *words, status=64)
         assert message in err, err
+
+
+def test_port_in_use_is_named(capstan):
+    for kind, suffix in (socket.SOCK_STREAM, ""), (socket.SOCK_DGRAM, "/udp"):
+        with socket.socket(socket.AF_INET, kind) as s:
+            s.bind(("127.0.0.1", 0))
+            if kind == socket.SOCK_STREAM:
+                s.listen()
+            port = s.getsockname()[1]
+            _, err = capstan("run", "-f", f"127.0.0.1:{port}:80{suffix}", "--host", "/bin/true", status=1)
+            name = "UDP" if suffix else "TCP"
+            assert f"cannot forward {name} port {port} of 127.0.0.1: Address already in use" in err
+    assert not capstan.record.exists()
 
 
 def test_instances_are_recorded_stopped_and_deleted(capstan):
