@@ -6,6 +6,7 @@
 #include <asm/ioctls.h>
 #include <asm/signal.h>
 #include <linux/eventpoll.h>
+#include <linux/sockios.h>
 #include <linux/stat.h>
 #include "fs/proc/sysctl.h"
 #include "lib/string.h"
@@ -96,9 +97,29 @@ static struct poll_head *socket_file_poll_head(struct file *f)
 	return s->ops->poll_head(s);
 }
 
+/* When the packet came that was received last. */
+static long last_stamp(const struct socket *s, unsigned cmd, unsigned long arg)
+{
+	int64_t t[2] = {s->last_stamp / NSEC_PER_SEC, s->last_stamp % NSEC_PER_SEC};
+
+	if (!s->last_stamp)
+		return -ENOENT;
+	if (cmd == SIOCGSTAMP_OLD)
+		t[1] /= 1000;
+	return copy_to_user((void __user *)arg, t, sizeof t);
+}
+
+static int socket_file_mmap(struct file *f, struct vma *v)
+{
+	struct socket *s = f->private;
+	return s->ops->mmap ? s->ops->mmap(s, v) : -ENODEV;
+}
+
 static long socket_file_ioctl(struct file *f, unsigned cmd, unsigned long arg)
 {
 	struct socket *s = f->private;
+	if (cmd == SIOCGSTAMP_OLD || cmd == SIOCGSTAMPNS_OLD)
+		return last_stamp(s, cmd, arg);
 	long r = s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
 	/* Whatever socket is at hand is used to ask about interfaces. */
 	return r == -ENOTTY ? inet_ioctl(s, cmd, arg) : r;
@@ -119,6 +140,7 @@ static const struct file_ops socket_file_ops = {
     .poll = socket_file_poll,
     .poll_head = socket_file_poll_head,
     .ioctl = socket_file_ioctl,
+    .mmap = socket_file_mmap,
     .release = socket_file_release,
 };
 

@@ -47,11 +47,15 @@ struct socket_ops {
 	/* *len is the room at value, set to the length used. */
 	int (*get_option)(struct socket *s, int level, int name, void *value, unsigned *len);
 	long (*ioctl)(struct socket *s, unsigned cmd, unsigned long arg);
+	/* NULL: sockets cannot be mapped (-ENODEV). */
+	int (*mmap)(struct socket *s, struct vma *v);
 	/* The socket has its file now (s->file); may be NULL. */
 	void (*opened)(struct socket *s);
 	/* The file is gone: free private. */
 	void (*release)(struct socket *s);
 };
+
+enum socket_stamp { STAMP_NONE, STAMP_US, STAMP_NS };
 
 struct socket {
 	const struct socket_ops *ops;
@@ -63,8 +67,11 @@ struct socket {
 	int send_buffer, receive_buffer, receive_lowat;
 	int priority, mark, linger_seconds;
 	bool reuse_address, reuse_port, keep_alive, broadcast, linger, oob_inline, pass_credentials,
-	    timestamp, dont_route;
-	_Atomic int error; /* positive errno for SO_ERROR and the next call */
+	    dont_route;
+	uint8_t timestamp;  /* enum socket_stamp: what receivers are told */
+	bool timestamp_new; /* in the layout of SO_TIMESTAMP*_NEW */
+	int64_t last_stamp; /* wall clock, ns; 0 none yet */
+	_Atomic int error;  /* positive errno for SO_ERROR and the next call */
 	bool listening;
 };
 
@@ -92,6 +99,10 @@ static inline const void *control_data(const struct cmsg_header *h)
 {
 	return h + 1;
 }
+
+/* Time stamps the socket's options ask for (SO_TIMESTAMP…): of a packet that came at this
+ * wall-clock time (ns). Remembers it for SIOCGSTAMP. */
+void socket_put_stamp(struct socket *s, struct message *m, int64_t wall);
 
 /* socket_options.c: the generic part of setsockopt() and getsockopt(). */
 int socket_set_option(struct socket *s, int level, int name, const void *value, unsigned len);

@@ -480,6 +480,9 @@ SYSCALL(getsockopt, int fd, int level, int name, void __user *uvalue, int __user
 		return end(&u, -EINVAL);
 	unsigned n = MIN((unsigned)len, (unsigned)sizeof value);
 	memset(value, 0, n);
+	/* Some options take a question in the room for the answer. */
+	if (copy_from_user(value, uvalue, MIN(n, 8u)))
+		return end(&u, -EFAULT);
 	err = socket_get_option(u.s, level, name, value, &n);
 	len = (int)n;
 	if (!err && (copy_to_user(uvalue, value, n) || put_user(len, ulen)))

@@ -74,8 +74,14 @@ static int set_generic(struct socket *s, int name, const void *value, unsigned l
 		s->pass_credentials = v;
 		return 0;
 	case SO_TIMESTAMP_OLD:
-		s->timestamp = v;
+	case SO_TIMESTAMP_NEW:
+	case SO_TIMESTAMPNS_OLD:
+	case SO_TIMESTAMPNS_NEW: {
+		bool ns = name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMPNS_NEW;
+		s->timestamp = !v ? STAMP_NONE : ns ? STAMP_NS : STAMP_US;
+		s->timestamp_new = name == SO_TIMESTAMP_NEW || name == SO_TIMESTAMPNS_NEW;
 		return 0;
+	}
 	case SO_LINGER: {
 		int seconds;
 		if (len < 2 * sizeof v)
@@ -193,7 +199,12 @@ static int get_generic(struct socket *s, int name, void *value, unsigned *len)
 		v = s->pass_credentials;
 		break;
 	case SO_TIMESTAMP_OLD:
-		v = s->timestamp;
+	case SO_TIMESTAMP_NEW:
+		v = s->timestamp == STAMP_US && s->timestamp_new == (name == SO_TIMESTAMP_NEW);
+		break;
+	case SO_TIMESTAMPNS_OLD:
+	case SO_TIMESTAMPNS_NEW:
+		v = s->timestamp == STAMP_NS && s->timestamp_new == (name == SO_TIMESTAMPNS_NEW);
 		break;
 	case SO_SNDBUF:
 		v = s->send_buffer;
@@ -233,4 +244,21 @@ int socket_get_option(struct socket *s, int level, int name, void *value, unsign
 		return err;
 	*len = room;
 	return get_generic(s, name, value, len);
+}
+
+void socket_put_stamp(struct socket *s, struct message *m, int64_t wall)
+{
+	int64_t sec = wall / NSEC_PER_SEC, ns = wall % NSEC_PER_SEC;
+
+	s->last_stamp = wall;
+	/* The layouts of old and new are the same on this machine; the type differs. */
+	if (s->timestamp == STAMP_US) {
+		int64_t tv[2] = {sec, ns / 1000};
+		message_put_control(m, SOL_SOCKET,
+		    s->timestamp_new ? SO_TIMESTAMP_NEW : SO_TIMESTAMP_OLD, tv, sizeof tv);
+	} else if (s->timestamp == STAMP_NS) {
+		int64_t ts[2] = {sec, ns};
+		message_put_control(m, SOL_SOCKET,
+		    s->timestamp_new ? SO_TIMESTAMPNS_NEW : SO_TIMESTAMPNS_OLD, ts, sizeof ts);
+	}
 }

@@ -181,7 +181,7 @@ static int show_route(struct seqbuf *s)
 	struct ns_route r;
 
 	for (unsigned i = 0; ns_route_get(inet.ns, i, &r); i++) {
-		if (r.v6 || (r.ifindex == NS_LOOPBACK_IF && !r.reject))
+		if (r.v6 || (r.ifindex == NS_LOOPBACK_IF && r.origin == NS_ORIGIN_KERNEL))
 			continue; /* the loopback's is in the table of local addresses */
 		bool gw = !ns_addr_is_any(&r.gateway);
 		uint32_t mask = r.plen ? __builtin_bswap32(~0u << (32 - r.plen)) : 0;

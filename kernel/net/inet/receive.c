@@ -5,6 +5,7 @@
 #include "core/trace.h"
 #include "net/inet/inet.h"
 #include "net/inet/time_wait.h"
+#include "net/packet/packet.h"
 
 /* A TCP packet with bytes or flags that the application may wait for, as opposed to a bare
  * acknowledgement. */
@@ -92,6 +93,7 @@ void receive_frames(struct net_device *d, unsigned queue, struct ns_pktq *batch)
 	while ((p = ns_pktq_pop(batch))) {
 		p->ifindex = ifindex;
 		TRACE(net_packet_in, "len=%u if=%u", p->tot_len, ifindex);
+		packet_tap(p, ifindex, false);
 		enum ns_class cls = ns_classify(p, &flow);
 		if (cls == NS_CLASS_TCP)
 			deliver_coalesced(ns_gro_receive(&gro, p, &flow), &flow);
@@ -148,6 +150,8 @@ void receive_loopback(void)
 		return;
 	b->running = true;
 	while ((p = ns_pktq_pop(&b->queue))) {
+		if (p->flags & NS_PKT_LOOPBACK)
+			packet_tap(p, NS_LOOPBACK_IF, false);
 		receive_packet(p); /* may sleep: this thread may go on on another CPU */
 	}
 	b->running = false;

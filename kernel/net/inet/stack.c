@@ -11,6 +11,7 @@
 #include "net/inet/proc.h"
 #include "net/inet/time_wait.h"
 #include "net/netlink/netlink.h"
+#include "net/packet/packet.h"
 
 struct inet inet;
 
@@ -66,6 +67,7 @@ static void transmit(void *ctx, uint32_t ifindex, struct ns_pkt *pkt)
 {
 	(void)ctx;
 	TRACE(net_packet_out, "len=%u if=%u", pkt->tot_len, ifindex);
+	packet_tap(pkt, ifindex, true);
 	if (ifindex == NS_LOOPBACK_IF) {
 		pkt->ifindex = NS_LOOPBACK_IF;
 		loopback_push(pkt);
@@ -294,6 +296,7 @@ void inet_init(void)
 	socket_family_register(&inet4);
 	socket_family_register(&inet6);
 	netlink_init();
+	packet_init();
 	inet_proc_init();
 	netdev_observe(&observer);
 }

@@ -35,7 +35,7 @@ static unsigned protocol_of(const struct ns_route *rt)
 
 static bool local_table(const struct ns_route *rt)
 {
-	return !rt->v6 && rt->ifindex == NS_LOOPBACK_IF && !rt->reject;
+	return !rt->v6 && rt->ifindex == NS_LOOPBACK_IF && rt->origin == NS_ORIGIN_KERNEL;
 }
 
 static uint32_t metric_of(const struct ns_route *rt)
