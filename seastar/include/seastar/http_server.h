@@ -69,10 +69,6 @@ typedef struct ss_http_server_opts {
 	uint64_t stop_ns;	  /**< Time ss_http_server_stop() gives to requests: 10 s. */
 	bool json_errors;	  /**< Errors as {"message": ..., "code": ...}, not as text. */
 	const char *name;	  /**< Server field: "seastar"; "" for no such field. */
-	/** Turn an accepted connection into one that encrypts (resolves with a ss_conn that owns
-	 * the one given; on failure that is closed). NULL: as it is. */
-	ss_future (*wrap)(ss_conn *c, void *arg);
-	void *wrap_arg; /**< For wrap. */
 	/** Called at the end of every request, for logs; @p status is 0 if no reply was begun. */
 	void (*done)(const ss_http_req *q, int status, uint64_t body_bytes, void *arg);
 	void *done_arg; /**< For done. */
@@ -113,7 +109,7 @@ int ss_http_route(
  */
 int ss_http_use(ss_http_server *s, ss_http_handler fn, void *arg);
 
-/** Serve the connections of @p l, which is taken over. Returns 0 or -ENOMEM (then it is closed). */
+/** Serve the connections of @p l (plain or TLS), which is taken over. Returns 0 or -ENOMEM (then it is closed). */
 int ss_http_server_add(ss_http_server *s, ss_listener *l);
 
 /** Listen on @p a and serve; resolves with the port. */
@@ -244,6 +240,37 @@ SS_MUST_USE ss_future ss_http_flush(ss_http_req *q);
 
 /** True once the head of the reply was sent. */
 bool ss_http_started(const ss_http_req *q);
+
+/* Files */
+
+/** How to serve a directory. */
+typedef struct ss_http_files_opts {
+	const char *index;	   /**< File shown for a directory: "index.html"; "" for none. */
+	const char *cache_control; /**< Value of Cache-Control; NULL for no such field. */
+	bool follow_out;	   /**< Follow symbolic links that lead out of the directory. */
+} ss_http_files_opts;
+
+/**
+ * Serve the files below a directory: with content types, Last-Modified, ETag and the conditions on
+ * them, ranges. Nothing outside of the directory is reachable, neither by ".." nor (where the
+ * system has openat2(2)) by symbolic links.
+ * @param s       the server.
+ * @param prefix  path under which they appear, such as "/" or "/static".
+ * @param root    the directory.
+ * @param opts    NULL for the defaults. Copied.
+ * @return 0, -ENOMEM, -EEXIST, or why the directory cannot be opened.
+ */
+int ss_http_files(
+    ss_http_server *s, const char *prefix, const char *root, const ss_http_files_opts *opts);
+
+/**
+ * Reply with one file, as ss_http_files() does.
+ * @param q     the request.
+ * @param path  of the file; must live until the future is ready.
+ * @param type  content type, or NULL to derive it from the name.
+ * @return fails with the error of open(2), -EISDIR, or -EACCES for what is not a plain file.
+ */
+SS_MUST_USE ss_future ss_http_send_file(ss_http_req *q, const char *path, const char *type);
 
 /**
  * Leave HTTP: send "101 Switching Protocols" with the fields added and Upgrade: @p protocol. The

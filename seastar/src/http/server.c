@@ -78,18 +78,9 @@ int ss_http_use(ss_http_server *s, ss_http_handler fn, void *arg)
 
 /* Listeners */
 
-SS_CONT(wrapped, ss_http_server *s;)
-{
-	return ss_http_server_serve(self->s, r.p);
-}
-
 static ss_future serve(ss_conn *c, void *arg)
 {
-	ss_http_server *s = arg;
-
-	if (s->o.wrap)
-		return ss_then(s->o.wrap(c, s->o.wrap_arg), wrapped, s);
-	return ss_http_server_serve(s, c);
+	return ss_http_server_serve(arg, c);
 }
 
 int ss_http_server_add(ss_http_server *s, ss_listener *l)
@@ -130,6 +121,7 @@ static void server_free(ss_http_server *s)
 {
 	http_ex_pool_free(s);
 	http_node_free(s->root);
+	http_files_free(s->files);
 	ss_free(s->mw);
 	ss_free(s);
 }

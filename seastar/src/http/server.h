@@ -126,12 +126,23 @@ struct middleware {
 	void *arg;
 };
 
+/* files.c: a directory that is served */
+struct http_files {
+	struct http_files *next;
+	int fd;
+	bool follow_out;
+	char *index, *cache_control; /* NULL: none */
+};
+
+void http_files_free(struct http_files *f);
+
 struct ss_http_server {
 	ss_http_server_opts o;
 	struct http_node *root;
 	struct middleware *mw;
 	unsigned n_mw;
 	struct hlistener *listeners;
+	struct http_files *files;
 	struct hconn *conns;
 	uint64_t n_conns;
 	struct ex *free_ex;
