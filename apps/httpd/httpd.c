@@ -52,8 +52,8 @@ static void log_request(const ss_http_req *q, int status, uint64_t bytes, void *
 	(void)arg;
 	ss_conn_peer(q->conn, &a);
 	printf("%s \"%.*s %.*s\" %d %llu\n", ss_addr_format(&a, peer, sizeof(peer)),
-	    (int)q->head.method.n, q->head.method.p, (int)q->head.target.n, q->head.target.p, status,
-	    (unsigned long long)bytes);
+	    (int)q->head.method.n, q->head.method.p, (int)q->head.target.n, q->head.target.p,
+	    status, (unsigned long long)bytes);
 }
 
 /* Metrics of the server */
@@ -215,6 +215,8 @@ static const char *read_options(const ss_config *c)
 	if (ss_addr_parse(
 		&address, ss_config_string(c, "address"), (uint16_t)ss_config_int(c, "port")))
 		return "--address is not an address";
+	if (ss_config_flag(c, "access-log"))
+		setvbuf(stdout, NULL, _IOLBF, 0);
 	fixed_text = ss_config_string(c, "fixed");
 	fixed_len = fixed_text ? strlen(fixed_text) : 0;
 	if (!fixed_text == !ss_config_has(c, "root"))
@@ -233,8 +235,7 @@ static ss_future run(const ss_config *config, void *arg)
 	(void)arg;
 	if (bad)
 		return ss_fail_msg(-EINVAL, bad);
-	return ss_then_wrapped(
-	    ss_then(ss_sharded_start(&service, &ops, NULL), started), finished);
+	return ss_then_wrapped(ss_then(ss_sharded_start(&service, &ops, NULL), started), finished);
 }
 
 int main(int argc, char **argv)

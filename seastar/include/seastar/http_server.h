@@ -109,7 +109,8 @@ int ss_http_route(
  */
 int ss_http_use(ss_http_server *s, ss_http_handler fn, void *arg);
 
-/** Serve the connections of @p l (plain or TLS), which is taken over. Returns 0 or -ENOMEM (then it is closed). */
+/** Serve the connections of @p l (plain or TLS), which is taken over. Returns 0 or -ENOMEM (then it
+ * is closed). */
 int ss_http_server_add(ss_http_server *s, ss_listener *l);
 
 /** Listen on @p a and serve; resolves with the port. */
