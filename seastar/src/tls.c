@@ -151,6 +151,9 @@ static void note_ssl(struct tls_conn *c)
 /* What the connection below answered; a failure noted before is the better reason. */
 static ss_future with_reason(struct tls_conn *c, ss_result r)
 {
+	/* A read that took too long is not the end: a reply can still be sent. */
+	if (r.err == -ETIMEDOUT && !c->lower->out.err)
+		return ss_ready(r);
 	if (!r.err)
 		return ss_ready(r);
 	note(c, r.err, r.msg);

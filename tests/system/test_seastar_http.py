@@ -351,7 +351,7 @@ def test_stop_while_busy(root):
     """Requests in progress are served to their end, idle connections closed."""
     with Httpd("--root", str(root)) as h:
         idle, busy = h.dial(), h.dial()
-        busy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        busy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         busy.sendall(b"GET /big.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         got = len(busy.recv(1000))
         h.proc.send_signal(signal.SIGTERM)
