@@ -136,6 +136,13 @@ SYSCALL(fchmodat, int dirfd, const char __user *path, uint32_t mode)
 	WITH(target(dirfd, path, 0), change_mode(d_, mode));
 }
 
+SYSCALL(fchmodat2, int dirfd, const char __user *path, uint32_t mode, int flags)
+{
+	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	WITH(target(dirfd, path, flags), change_mode(d_, mode));
+}
+
 SYSCALL(chmod, const char __user *path, uint32_t mode)
 {
 	WITH(target(AT_FDCWD, path, 0), change_mode(d_, mode));

@@ -9,6 +9,8 @@
 #include "fs/blockdev.h"
 #include "fs/internal.h"
 
+#define DIRECT_BUFFER (256u << 10)
+
 static struct super disk_super;
 static const struct fs_type disk_type = {.name = "bdev", .nodev = true};
 
@@ -197,9 +199,65 @@ static long disk_ioctl(struct file *f, unsigned cmd, unsigned long arg)
 	return -ENOTTY;
 }
 
+/*
+ * O_DIRECT: the disk itself, not the cache. What the cache holds of the range is written first and,
+ * before and after a write, dropped. Data goes through a buffer, so any memory of the application
+ * will do; position and length must be multiples of the disk's block.
+ */
+static long disk_direct(struct file *f, struct iter *it, int64_t *pos, bool write)
+{
+	struct block_device *d = f->inode->object;
+	struct mapping *m = &f->inode->map;
+	uint64_t at = (uint64_t)*pos, size = d->sectors * SECTOR_SIZE;
+	if ((at | it->count) % MAX(d->logical_size, (uint32_t)SECTOR_SIZE))
+		return -EINVAL;
+	if (at >= size || !it->count)
+		return write && it->count ? -ENOSPC : 0;
+	size_t left = MIN(it->count, size - at);
+	uint64_t first = at >> PAGE_SHIFT, last = (at + left - 1) >> PAGE_SHIFT;
+	size_t room = MIN(ALIGN_UP(left, PAGE_SIZE), (size_t)DIRECT_BUFFER);
+	long done = 0, err = mapping_sync(m, first, last);
+	void *buf = err ? NULL : kmalloc(room);
+	if (!err && !buf)
+		err = -ENOMEM;
+	while (!err && left) {
+		size_t n = MIN(left, room), moved = write ? iter_from(it, buf, n) : 0;
+		if (write && moved < n) {
+			err = -EFAULT;
+			break;
+		}
+		if (write)
+			err = block_write(d, at / SECTOR_SIZE, buf, (unsigned)(n / SECTOR_SIZE));
+		else
+			err = block_read(d, at / SECTOR_SIZE, buf, (unsigned)(n / SECTOR_SIZE));
+		if (!err && !write && (moved = iter_to(it, buf, n)) < n)
+			err = -EFAULT;
+		if (err)
+			break;
+		at += n;
+		left -= n;
+		done += (long)n;
+	}
+	kfree(buf);
+	if (write && atomic_load(&m->npages))
+		mapping_truncate(m, first, last);
+	*pos += done;
+	return done ? done : err;
+}
+
+static long disk_read(struct file *f, struct iter *it, int64_t *pos)
+{
+	return f->flags & O_DIRECT ? disk_direct(f, it, pos, false) : file_cached_read(f, it, pos);
+}
+
+static long disk_write(struct file *f, struct iter *it, int64_t *pos)
+{
+	return f->flags & O_DIRECT ? disk_direct(f, it, pos, true) : file_cached_write(f, it, pos);
+}
+
 static const struct file_ops disk_fops = {
-    .read = file_cached_read,
-    .write = file_cached_write,
+    .read = disk_read,
+    .write = disk_write,
     .fsync = disk_fsync,
     .ioctl = disk_ioctl,
 };

@@ -29,6 +29,7 @@ struct slot {
 	struct page *page;
 	uint16_t start, end;
 	bool packet; /* O_DIRECT: a read takes at most one and drops its rest */
+	bool shared; /* with another pipe, by tee(): nothing may be appended */
 };
 
 struct pipe {
@@ -94,7 +95,7 @@ static void unref_unlock(struct pipe *p)
 static void release_first(struct pipe *p)
 {
 	struct slot *s = &p->slots[p->first];
-	if (p->spare)
+	if (p->spare || atomic_load(&s->page->refs) > 1)
 		page_put(s->page);
 	else
 		p->spare = s->page;
@@ -175,7 +176,8 @@ static long put_some(struct pipe *p, struct iter *from, bool packet)
 		struct slot *last = &p->slots[(p->first + p->used - 1) % p->nslots];
 		size_t room = PAGE_SIZE - last->end;
 		/* Merging must not split an atomic write over two slots it might not get. */
-		if (!last->packet && room && (from->count <= room || from->count > PAGE_SIZE)) {
+		if (!last->packet && !last->shared && room &&
+		    (from->count <= room || from->count > PAGE_SIZE)) {
 			size_t n = MIN(room, from->count);
 			size_t moved =
 			    iter_from(from, (char *)page_virt(last->page) + last->end, n);
@@ -193,7 +195,7 @@ static long put_some(struct pipe *p, struct iter *from, bool packet)
 		page_put(page);
 		return -EFAULT;
 	}
-	p->slots[(p->first + p->used++) % p->nslots] = (struct slot){page, 0, moved, packet};
+	p->slots[(p->first + p->used++) % p->nslots] = (struct slot){page, 0, moved, packet, false};
 	return moved;
 }
 
@@ -274,6 +276,71 @@ static unsigned pipe_poll(struct file *f)
 	}
 	mutex_unlock(&p->lock);
 	return r;
+}
+
+static void lock_both(struct pipe *a, struct pipe *b)
+{
+	mutex_lock(a < b ? &a->lock : &b->lock);
+	mutex_lock(a < b ? &b->lock : &a->lock);
+}
+
+/* Waits until `in` has data and `out` has room: 1 with both locked; 0 (nothing will come) or an
+ * error with neither. */
+static int tee_wait(struct pipe *in, struct pipe *out, bool nonblock)
+{
+	int r = 0;
+	for (;;) {
+		lock_both(in, out);
+		bool full = out->used == out->nslots;
+		if (!out->readers) {
+			r = -EPIPE;
+			break;
+		}
+		if (in->used && !full)
+			return 1;
+		if (!in->used && !in->writers)
+			break;
+		if (nonblock) {
+			r = -EAGAIN;
+			break;
+		}
+		struct pipe *p = in->used ? out : in;
+		mutex_unlock(p == in ? &out->lock : &in->lock);
+		r = waitq_wait(p == in ? &in->read_wait : &out->write_wait, &p->lock, NO_DEADLINE,
+		    WAIT_INTERRUPTIBLE);
+		mutex_unlock(&p->lock);
+		if (r)
+			return r == -EINTR ? -ERESTARTSYS : r;
+	}
+	mutex_unlock(&in->lock);
+	mutex_unlock(&out->lock);
+	return r;
+}
+
+long pipe_tee(struct file *from, struct file *to, size_t n, bool nonblock)
+{
+	struct pipe *in = from->private, *out = to->private;
+	long done = 0;
+	if (in == out)
+		return -EINVAL;
+	int r = tee_wait(in, out, nonblock);
+	if (r <= 0)
+		return r == -EPIPE ? no_reader() : r;
+	for (unsigned i = 0; i < in->used && out->used < out->nslots && n; i++) {
+		struct slot *s = &in->slots[(in->first + i) % in->nslots], copy = *s;
+		copy.end = MIN((size_t)copy.end, copy.start + n);
+		copy.shared = s->shared = true;
+		page_get(copy.page);
+		out->slots[(out->first + out->used++) % out->nslots] = copy;
+		n -= copy.end - copy.start;
+		done += copy.end - copy.start;
+	}
+	waitq_wake_all(&out->read_wait);
+	waitq_wake(&in->read_wait, 1); /* data stays for who reads it */
+	mutex_unlock(&in->lock);
+	mutex_unlock(&out->lock);
+	poll_notify(&out->head, EPOLLIN | EPOLLRDNORM);
+	return done;
 }
 
 static struct poll_head *pipe_poll_head(struct file *f)

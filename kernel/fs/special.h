@@ -26,6 +26,8 @@ void epoll_file_gone(struct file *f);
 /* fcntl() F_SETPIPE_SZ and F_GETPIPE_SZ: bytes, -EBADF if f is no pipe. */
 long pipe_fcntl(struct file *f, unsigned cmd, unsigned long arg);
 bool file_is_pipe(const struct file *f);
+/* tee(): what one pipe holds, up to n bytes, also becomes readable from the other. */
+long pipe_tee(struct file *from, struct file *to, size_t n, bool nonblock);
 /* fcntl() F_ADD_SEALS and F_GET_SEALS; -EINVAL if f's inode cannot be sealed. */
 long memfd_fcntl(struct file *f, unsigned cmd, unsigned long arg);
 

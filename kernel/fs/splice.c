@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Data between two files without the application: sendfile, copy_file_range, splice, vmsplice.
+ * Data between two files without the application: sendfile, copy_file_range, splice, vmsplice, tee.
  * Pages of the cache are handed to the writer where they are; other sources go through a buffer.
- * tee() is not offered: what two pipes share would have to be counted, for a call nobody uses.
  */
 #include <linux/fs.h>
 #include "fs/internal.h"
 
 #define BUFFER (64u << 10)
+#define SPLICE_F_NONBLOCK 2u
 
 /* The two ends of a copy. A position of NULL means the file's own. */
 struct copy {
@@ -237,5 +237,22 @@ SYSCALL(vmsplice, int fd, const void __user *uvec, unsigned long n, unsigned fla
 			kfree(vec);
 	}
 	file_put(f);
+	return r;
+}
+
+SYSCALL(tee, int in, int out, size_t n, unsigned flags)
+{
+	struct copy c;
+	if (flags & ~15u)
+		return -EINVAL;
+	if (!n)
+		return 0;
+	int err = get_two(in, out, &c);
+	if (err)
+		return err;
+	bool nonblock = (flags & SPLICE_F_NONBLOCK) || ((c.in->flags | c.out->flags) & O_NONBLOCK);
+	long r = file_is_pipe(c.in) && file_is_pipe(c.out) ? pipe_tee(c.in, c.out, n, nonblock)
+							   : -EINVAL;
+	put_two(&c);
 	return r;
 }

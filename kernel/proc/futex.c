@@ -56,7 +56,7 @@ static void lock_bucket(struct futex_bucket *b)
 		list_init(&b->waiters);
 }
 
-static void lock_two(struct futex_bucket *a, struct futex_bucket *b)
+void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b)
 {
 	if (a == b) {
 		lock_bucket(a);
@@ -66,7 +66,7 @@ static void lock_two(struct futex_bucket *a, struct futex_bucket *b)
 	lock_bucket(a < b ? b : a);
 }
 
-static void unlock_two(struct futex_bucket *a, struct futex_bucket *b)
+void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b)
 {
 	mutex_unlock(&a->lock);
 	if (a != b)
@@ -114,8 +114,7 @@ int futex_sleep(struct futex_waiter *w, int64_t deadline)
 	return err;
 }
 
-/* Leaves the queue if nobody took w out of it; true if it had been woken. */
-static bool leave(struct futex_waiter *w)
+bool futex_leave(struct futex_waiter *w)
 {
 	if (atomic_load_explicit(&w->woken, memory_order_acquire))
 		return true;
@@ -127,8 +126,7 @@ static bool leave(struct futex_waiter *w)
 	return woken;
 }
 
-/* Queues w if the word has the expected value: 0, -EAGAIN, -EFAULT. */
-static int enqueue(struct futex_waiter *w, uint32_t __user *word, uint32_t expected)
+int futex_enqueue(struct futex_waiter *w, uint32_t __user *word, uint32_t expected)
 {
 	struct futex_bucket *b = futex_bucket(&w->key);
 	uint32_t now;
@@ -155,12 +153,12 @@ long futex_wait(
 		return -EINVAL;
 	int err = futex_key(word, shared, &w.key);
 	if (!err)
-		err = enqueue(&w, word, expected);
+		err = futex_enqueue(&w, word, expected);
 	if (err)
 		return err;
 	TRACE(futex_wait, "%p", word);
 	err = futex_sleep(&w, deadline);
-	if (!err || leave(&w))
+	if (!err || futex_leave(&w))
 		return 0;
 	return err == -EINTR ? -ERESTARTSYS : err;
 }
@@ -180,7 +178,7 @@ long futex_wake(uint32_t __user *word, bool shared, int n, uint32_t bitset)
 	list_for_each_entry_safe (w, next, &b->waiters, link) {
 		if (!futex_same(&w->key, &key) || !(w->bitset & bitset))
 			continue;
-		if (w->pi) {
+		if (w->pi || w->requeue_pi) {
 			woken = -EINVAL;
 			break;
 		}
@@ -216,14 +214,18 @@ long futex_requeue(uint32_t __user *word, bool shared, uint32_t __user *word2, b
 	if (err)
 		return err;
 	struct futex_bucket *a = futex_bucket(&from), *b = futex_bucket(&to);
-	lock_two(a, b);
+	futex_lock_two(a, b);
 	if (expected && (get_user(now, word) || now != *expected)) {
-		unlock_two(a, b);
+		futex_unlock_two(a, b);
 		return -EAGAIN;
 	}
 	list_for_each_entry_safe (w, next, &a->waiters, link) {
 		if (!futex_same(&w->key, &from) || w->pi)
 			continue;
+		if (w->requeue_pi) {
+			done = -EINVAL;
+			break;
+		}
 		if (wake > 0) {
 			futex_release(w);
 			wake--;
@@ -240,7 +242,7 @@ long futex_requeue(uint32_t __user *word, bool shared, uint32_t __user *word2, b
 		if (a == b && futex_same(&from, &to) && !wake && !move)
 			break;
 	}
-	unlock_two(a, b);
+	futex_unlock_two(a, b);
 	return done;
 }
 
@@ -375,7 +377,7 @@ static int read_timeout(int cmd, bool realtime, const void __user *ts, int64_t *
 static bool takes_timeout(int cmd)
 {
 	return cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET || cmd == FUTEX_LOCK_PI ||
-	       cmd == FUTEX_LOCK_PI2;
+	       cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI;
 }
 
 SYSCALL(futex, uint32_t __user *word, int op, uint32_t val, const void __user *timeout,
@@ -384,7 +386,8 @@ SYSCALL(futex, uint32_t __user *word, int op, uint32_t val, const void __user *t
 	int cmd = op & FUTEX_CMD_MASK, val2 = (int)(uintptr_t)timeout;
 	bool shared = !(op & FUTEX_PRIVATE_FLAG), realtime = op & FUTEX_CLOCK_REALTIME;
 	int64_t deadline = NO_DEADLINE;
-	if (realtime && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_LOCK_PI2)
+	if (realtime && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_LOCK_PI2 &&
+	    cmd != FUTEX_WAIT_REQUEUE_PI)
 		return -ENOSYS;
 	int err = takes_timeout(cmd) ? read_timeout(cmd, realtime, timeout, &deadline) : 0;
 	if (err)
@@ -411,6 +414,10 @@ SYSCALL(futex, uint32_t __user *word, int op, uint32_t val, const void __user *t
 		return futex_lock_pi(word, shared, NO_DEADLINE, true);
 	case FUTEX_UNLOCK_PI:
 		return futex_unlock_pi(word, shared);
+	case FUTEX_WAIT_REQUEUE_PI:
+		return futex_wait_requeue_pi(word, shared, val, deadline, word2);
+	case FUTEX_CMP_REQUEUE_PI:
+		return futex_cmp_requeue_pi(word, shared, word2, (int)val, val2, val3);
 	}
 	return -ENOSYS;
 }

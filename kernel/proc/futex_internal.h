@@ -38,6 +38,9 @@ struct futex_waiter {
 	/* Priority inheritance. */
 	bool pi;
 	struct thread *owner; /* referenced; of the futex waited for */
+	/* FUTEX_WAIT_REQUEUE_PI: the futex to move to, then pi is set, or the lock taken for it. */
+	bool requeue_pi;
+	struct futex_key target;
 };
 
 #define FUTEX_BUCKETS 256
@@ -54,6 +57,13 @@ static inline bool futex_same(const struct futex_key *a, const struct futex_key 
 void futex_release(struct futex_waiter *w);
 /* Locks the bucket w is in now and returns it. */
 struct futex_bucket *futex_lock_waiter(struct futex_waiter *w);
+/* Queues w, whose key is set, if the word has the expected value: 0, -EAGAIN, -EFAULT. */
+int futex_enqueue(struct futex_waiter *w, uint32_t __user *word, uint32_t expected);
+/* Leaves the queue if nobody took w out of it; true if it had been woken. */
+bool futex_leave(struct futex_waiter *w);
+/* Locks two buckets, which may be one. */
+void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b);
+void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b);
 /* Sleeps until woken, a signal or the deadline: 0, -EINTR, -ETIMEDOUT. Does not look at the queue.
  */
 int futex_sleep(struct futex_waiter *w, int64_t deadline);
@@ -71,5 +81,14 @@ long futex_requeue(uint32_t __user *word, bool shared, uint32_t __user *word2, b
 /* Priority inheritance (futex_pi.c). */
 long futex_lock_pi(uint32_t __user *word, bool shared, int64_t deadline, bool try_only);
 long futex_unlock_pi(uint32_t __user *word, bool shared);
+/* One try to get the lock for w->thread, with its bucket b locked: 0 got it, 1 queued, -EAGAIN look
+ * again, other errors final. */
+int futex_pi_try(
+    struct futex_bucket *b, uint32_t __user *uword, struct futex_waiter *w, bool try_only);
+/* FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI (futex_requeue_pi.c). */
+long futex_wait_requeue_pi(uint32_t __user *word, bool shared, uint32_t expected, int64_t deadline,
+    uint32_t __user *word2);
+long futex_cmp_requeue_pi(uint32_t __user *word, bool shared, uint32_t __user *word2, int wake,
+    int move, uint32_t expected);
 /* t ends: what it still owned passes to the first waiter, with FUTEX_OWNER_DIED. */
 void futex_pi_thread_exit(struct thread *t);

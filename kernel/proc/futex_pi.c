@@ -90,11 +90,10 @@ static int hand_over(struct futex_bucket *b, uint32_t __user *uword, uint32_t wo
 	return 0;
 }
 
-/* One try with the bucket locked: 0 got it, 1 queued, -EAGAIN look again, other errors final. */
-static int try_lock(
+int futex_pi_try(
     struct futex_bucket *b, uint32_t __user *uword, struct futex_waiter *w, bool try_only)
 {
-	struct thread *me = current_thread();
+	struct thread *me = w->thread;
 	uint32_t word, seen;
 	if (get_user(word, uword))
 		return -EFAULT;
@@ -124,6 +123,7 @@ static int try_lock(
 		}
 	}
 	w->owner = owner;
+	w->pi = true;
 	me->pi_blocked_on = w;
 	atomic_store(&w->bucket, b);
 	list_append(&b->waiters, &w->link);
@@ -152,7 +152,7 @@ long futex_lock_pi(uint32_t __user *uword, bool shared, int64_t deadline, bool t
 		if (get_user(touch, uword))
 			return -EFAULT;
 		struct futex_bucket *b = lock_bucket(&w.key);
-		err = try_lock(b, uword, &w, try_only);
+		err = futex_pi_try(b, uword, &w, try_only);
 		mutex_unlock(&b->lock);
 	} while (err == -EAGAIN);
 	if (err <= 0)

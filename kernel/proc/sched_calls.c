@@ -356,3 +356,56 @@ SYSCALL(getpriority, int which, int who)
 	/* 40 … 1, so that errors stay negative. */
 	return for_threads(which, who, best_nice, &best) ? 20 - best : -ESRCH;
 }
+
+/* ---- I/O priorities: kept and reported; requests are served in their order ---- */
+
+#define IOPRIO_CLASS_SHIFT 13
+enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_WHO_PGRP, IOPRIO_WHO_USER };
+
+static int check_ioprio(int v)
+{
+	int class = v >> IOPRIO_CLASS_SHIFT, level = v & ((1 << IOPRIO_CLASS_SHIFT) - 1);
+	switch (class) {
+	case 0:
+		return level ? -EINVAL : 0;
+	case 1: /* real time */
+		if (!capable(CAP_SYS_ADMIN) && !capable(CAP_SYS_NICE))
+			return -EPERM;
+		return level < 8 ? 0 : -EINVAL;
+	case 2:
+		return level < 8 ? 0 : -EINVAL;
+	case 3:
+		return 0;
+	}
+	return -EINVAL;
+}
+
+SYSCALL(ioprio_set, int which, int who, int value)
+{
+	if (which != IOPRIO_WHO_PROCESS)
+		return which == IOPRIO_WHO_PGRP || which == IOPRIO_WHO_USER ? -ESRCH : -EINVAL;
+	int err = check_ioprio(value);
+	if (err)
+		return err;
+	struct thread *t = target(who);
+	if (!t)
+		return -ESRCH;
+	if (!may_change(t))
+		err = -EPERM;
+	else
+		t->io_priority = (uint16_t)value;
+	thread_put(t);
+	return err;
+}
+
+SYSCALL(ioprio_get, int which, int who)
+{
+	if (which != IOPRIO_WHO_PROCESS)
+		return which == IOPRIO_WHO_PGRP || which == IOPRIO_WHO_USER ? -ESRCH : -EINVAL;
+	struct thread *t = target(who);
+	if (!t)
+		return -ESRCH;
+	long v = t->io_priority;
+	thread_put(t);
+	return v;
+}

@@ -48,6 +48,7 @@ struct thread {
 	struct timer sleep_timer;
 	uint64_t affinity;	       /* bit per CPU */
 	int policy, rt_priority, nice; /* SCHED_*, 1…99, -20…19 */
+	uint16_t io_priority;	       /* ioprio_set() */
 	int64_t vruntime;
 	int64_t run_start;		    /* ns, when it last got the CPU */
 	int64_t user_ns, kernel_ns, run_ns; /* consumed */
