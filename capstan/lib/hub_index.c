@@ -234,7 +234,7 @@ int hub_index_verify(struct cap *c, const char *where, const char *text, size_t 
 
 static int compare_age(const struct hub_package *x, const struct hub_package *y)
 {
-	int r = cap_version_compare(x->version ? x->version : "", y->version ? y->version : "");
+	int r = cap_version_prefer(x->version ? x->version : "", y->version ? y->version : "");
 	return r ? r
 		 : cap_version_compare(
 		       x->packaging ? x->packaging : "", y->packaging ? y->packaging : "");

@@ -242,7 +242,7 @@ static struct hub_package *same_version(struct hub_index *index, const struct ca
 static bool is_newest(const struct hub_index *index, const struct cap_package *p)
 {
 	const struct hub_package *newest = hub_index_find(index, p->name, "");
-	return !newest || cap_version_compare(p->version ? p->version : "",
+	return !newest || cap_version_prefer(p->version ? p->version : "",
 			      newest->version ? newest->version : "") >= 0;
 }
 

@@ -39,7 +39,7 @@ static int compare_versions(const void *a, const void *b, void *list)
 {
 	const struct cap_candidate *l = list;
 	const char *x = l[*(const size_t *)a].version, *y = l[*(const size_t *)b].version;
-	return cap_version_compare(x ? x : "", y ? y : "");
+	return cap_version_prefer(x ? x : "", y ? y : "");
 }
 
 static Id need_id(struct solving *s, const char *requirement)

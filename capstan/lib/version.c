@@ -90,6 +90,26 @@ int cap_version_compare(const char *a, const char *b)
 	return r ? r : compare_pre(a, b);
 }
 
+static bool is_pre(const char *version)
+{
+	return version[strcspn(version, "-+")] == '-';
+}
+
+int cap_version_prefer(const char *a, const char *b)
+{
+	int r = is_pre(b) - is_pre(a);
+	return r ? r : cap_version_compare(a, b);
+}
+
+/* <2 means before everything of 2: a pre-release of it is outside. */
+static bool is_before(const char *version, const char *base)
+{
+	char *first = is_pre(base) ? xstrdup(base) : xasprintf("%s-0", base);
+	bool yes = cap_version_compare(version, first) < 0;
+	free(first);
+	return yes;
+}
+
 /* The first version after all refinements of the first `parts` fields of v. */
 static char *bump(const char *v, int parts)
 {
@@ -149,7 +169,7 @@ static int one_comparator(const char *version, const char *op, const char *v)
 	else if (!strcmp(op, "<="))
 		yes = r <= 0;
 	else if (!strcmp(op, "<"))
-		yes = r < 0;
+		yes = is_before(version, base);
 	else if (!strcmp(op, "!="))
 		yes = r != 0;
 	else if ((!strcmp(op, "=") || !strcmp(op, "==")) && !wild)
