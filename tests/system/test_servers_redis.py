@@ -17,7 +17,8 @@ def redis_image():
 @pytest.mark.parametrize("kind", servers.NETS)
 def test_redis(tmp_path, kind):
     cli, bench = (servers.tool(n, "redis-tools") for n in ("redis-cli", "redis-benchmark"))
-    with servers.network(kind, tmp_path) as net, net.serve(redis_image(), REDIS, ports=[6379], probe="PING\r\n") as vm:
+    with servers.network(kind, tmp_path) as net, \
+            net.serve(redis_image(), REDIS, ports=[6379], probe="PING\r\n") as vm:
         at = ["-h", vm.host, "-p", vm.port(6379)]
 
         def redis(*words, **kw):
@@ -48,7 +49,8 @@ def test_redis(tmp_path, kind):
 
 def test_redis_saves_in_a_forked_child(tmp_path):
     cli = servers.tool("redis-cli", "redis-tools")
-    with servers.network(servers.best(), tmp_path) as net, net.serve(redis_image(), REDIS, ports=[6379], probe="PING\r\n") as vm:
+    with servers.network(servers.best(), tmp_path) as net, \
+            net.serve(redis_image(), REDIS, ports=[6379], probe="PING\r\n") as vm:
         script = "set k v|bgsave|debug sleep 0.5|info persistence".split("|")
         for line in script[:2]:
             net.run(*cli, "-h", vm.host, "-p", vm.port(6379), *line.split())
