@@ -50,8 +50,19 @@ void *memmove(void *d, const void *s, size_t n)
 	char *dc = d;
 	const char *sc = s;
 
-	if ((uintptr_t)d - (uintptr_t)s >= n)
+	if ((uintptr_t)s - (uintptr_t)d >= n && (uintptr_t)d - (uintptr_t)s >= n)
 		return memcpy(d, s, n);
+	if (dc < sc) { /* memcpy() may store ahead of what it has still to load */
+		for (; n >= 8; n -= 8, dc += 8, sc += 8) {
+			*(uint64_t *)dc = *(const uint64_t *)sc;
+			asm volatile("" ::: "memory");
+		}
+		while (n--) {
+			*dc++ = *sc++;
+			asm volatile("" ::: "memory");
+		}
+		return d;
+	}
 	while (n >= 8) {
 		n -= 8;
 		*(uint64_t *)(dc + n) = *(const uint64_t *)(sc + n);

@@ -2,10 +2,12 @@
 /* The kernel's formatting and its balanced tree, against the C library and a plain array. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 #include "lib/rbtree.h"
 
@@ -134,12 +136,42 @@ static void tree_stays_balanced(void **state)
 	}
 }
 
+void *kernel_memmove(void *d, const void *s, size_t n);
+void *kernel_memcpy(void *restrict d, const void *restrict s, size_t n);
+extern bool memory_use_rep;
+
+/* Every overlap, distance and size up to some vector units, with both bodies. */
+static void moves_what_overlaps(void **state)
+{
+	enum { ROOM = 400 };
+	uint8_t got[ROOM], want[ROOM], copy[ROOM];
+
+	(void)state;
+	for (int rep = 0; rep < 2; rep++) {
+		memory_use_rep = rep;
+		for (int n = 0; n <= 200; n++) {
+			for (int to = 0; to <= 100; to++) {
+				for (int i = 0; i < ROOM; i++)
+					got[i] = want[i] = (uint8_t)(i * 7 + n);
+				memcpy(copy, want + 50, (size_t)n);
+				memcpy(want + to, copy, (size_t)n);
+				assert_ptr_equal(
+				    kernel_memmove(got + to, got + 50, (size_t)n), got + to);
+				assert_memory_equal(got, want, ROOM);
+			}
+			kernel_memcpy(copy, want, (size_t)n);
+			assert_memory_equal(copy, want, (size_t)n);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(formats_like_libc),
 	    cmocka_unit_test(format_is_bounded),
 	    cmocka_unit_test(numbers_parse),
+	    cmocka_unit_test(moves_what_overlaps),
 	    cmocka_unit_test(tree_stays_balanced),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
