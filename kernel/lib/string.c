@@ -9,10 +9,13 @@
 extern bool memory_use_rep; /* uaccess.S too */
 bool memory_use_rep = true;
 
+/* Eight bytes at any address. */
+typedef uint64_t __attribute__((aligned(1), may_alias)) word;
+
 static void copy_words(void *d, const void *s, size_t n)
 {
-	uint64_t *dw = d;
-	const uint64_t *sw = s;
+	word *dw = d;
+	const word *sw = s;
 
 	for (; n >= 64; n -= 64, dw += 8, sw += 8) {
 		uint64_t a = sw[0], b = sw[1], c = sw[2], e = sw[3];
@@ -54,7 +57,7 @@ void *memmove(void *d, const void *s, size_t n)
 		return memcpy(d, s, n);
 	if (dc < sc) { /* memcpy() may store ahead of what it has still to load */
 		for (; n >= 8; n -= 8, dc += 8, sc += 8) {
-			*(uint64_t *)dc = *(const uint64_t *)sc;
+			*(word *)dc = *(const word *)sc;
 			asm volatile("" ::: "memory");
 		}
 		while (n--) {
@@ -65,7 +68,7 @@ void *memmove(void *d, const void *s, size_t n)
 	}
 	while (n >= 8) {
 		n -= 8;
-		*(uint64_t *)(dc + n) = *(const uint64_t *)(sc + n);
+		*(word *)(dc + n) = *(const word *)(sc + n);
 	}
 	while (n--)
 		dc[n] = sc[n];
@@ -80,7 +83,7 @@ void *memset(void *d, int c, size_t n)
 		return d;
 	}
 	uint64_t v = 0x0101010101010101ull * (uint8_t)c;
-	uint64_t *w = d;
+	word *w = d;
 	for (; n >= 64; n -= 64, w += 8) {
 		w[0] = v;
 		w[1] = v;
