@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,21 @@ static bool only_libraries(const struct deb_info *info, const struct strv *files
 	return true;
 }
 
+/* Scripts beside a program (examples, tools for the administrator) do not bring their interpreter.
+ */
+static bool is_side_script(const char *path)
+{
+	char start[2] = "", *dir = path_dir(path);
+	const char *base = path_base(dir);
+	bool command = !strcmp(base, "bin") || !strcmp(base, "sbin");
+	int fd = command ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	bool script = fd >= 0 && read(fd, start, 2) == 2 && !memcmp(start, "#!", 2);
+	if (fd >= 0)
+		close(fd);
+	free(dir);
+	return script;
+}
+
 static int take_installed(struct from_deb *f, const struct deb_info *info)
 {
 	struct strv files = {0};
@@ -130,10 +146,11 @@ static int take_installed(struct from_deb *f, const struct deb_info *info)
 				result = cap_tree_mkdir(
 				    f->c, &f->tree, files.items[i], st.st_mode & 07777);
 			else if (S_ISLNK(st.st_mode) || !access(files.items[i], R_OK))
-				result = access(files.items[i], F_OK)
-					     ? cap_tree_add_host(
-						   f->c, &f->tree, files.items[i], files.items[i])
-					     : cap_collect_path(&f->col, files.items[i]);
+				result =
+				    access(files.items[i], F_OK) || is_side_script(files.items[i])
+					? cap_tree_add_host(
+					      f->c, &f->tree, files.items[i], files.items[i])
+					: cap_collect_path(&f->col, files.items[i]);
 		}
 	f->col.optional = false;
 	strv_free(&files);
