@@ -1,6 +1,6 @@
 # The thin front of the Meson build: `make run`, `make test`, `make bench`, `make format`, `make lint`.
 BUILD ?= build
-APP ?= /usr/bin/python3
+APP ?=
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
