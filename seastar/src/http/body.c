@@ -6,10 +6,6 @@
 
 #include <stdlib.h>
 
-static const char too_large[] = "the request's body is too large";
-static const char bad_framing[] = "bad framing of the request's body";
-static const char cut_short[] = "the connection ended within the request's body";
-
 void *ss_http_alloc(ss_http_req *q, size_t n)
 {
 	struct ex *e = ex_of(q);
@@ -30,70 +26,18 @@ void *ss_http_alloc(ss_http_req *q, size_t n)
 	return (void *)(((uintptr_t)b->bytes + 15) & ~(uintptr_t)15);
 }
 
-void http_body_begin(struct ex *e)
-{
-	const ss_http_head *h = &e->q.head;
-
-	e->left = h->length > 0 ? (uint64_t)h->length : 0;
-	e->body_end = !h->chunked && !e->left;
-	e->expect = h->expect && !e->body_end;
-}
-
 void ss_http_body_limit(ss_http_req *q, uint64_t max)
 {
-	ex_of(q)->max_body = max;
+	ex_of(q)->body.max = max;
 }
 
 int64_t ss_http_body_left(const ss_http_req *q)
 {
 	const struct ex *e = ex_of(q);
 
-	if (e->body_end)
+	if (e->body.end)
 		return 0;
-	return q->head.chunked ? -1 : (int64_t)e->left;
-}
-
-static ss_future broken(struct ex *e, int err, const char *why)
-{
-	e->body_bad = true;
-	return ss_fail_msg(err, why);
-}
-
-/* Take what is there: true with the future's result, false if more has to come. */
-static bool take_now(struct ex *e, ss_buf *out, ss_future *f)
-{
-	ss_input *in = ss_conn_input(e->c->conn);
-	size_t skip = 0, n = ss_input_len(in);
-
-	if (e->q.head.chunked) {
-		int end = ss_http_chunks_next(&e->chunks, ss_input_data(in), n, &skip, &n);
-
-		if (end < 0) {
-			*f = broken(e, -EBADMSG, bad_framing);
-			return true;
-		}
-		if (skip)
-			ss_input_consume(in, skip);
-		e->body_end = end;
-	} else {
-		n = n < e->left ? n : (size_t)e->left;
-		e->left -= n;
-		e->body_end = !e->left;
-	}
-	if (!n && !e->body_end)
-		return false;
-	e->taken += n;
-	if (e->taken > e->max_body) {
-		e->taken = e->max_body;
-		*f = broken(e, -EMSGSIZE, too_large);
-		return true;
-	}
-	if (n) {
-		*out = ss_buf_share(&in->buf, 0, n);
-		ss_input_consume(in, n);
-	}
-	*f = ss_ok((int64_t)n);
-	return true;
+	return e->body.chunked ? -1 : (int64_t)e->body.left;
 }
 
 static ss_future take(struct ex *e, ss_buf *out);
@@ -103,21 +47,18 @@ SS_CONT(more_came, struct ex *e; ss_buf * out;)
 	struct ex *e = self->e;
 
 	set_phase(e->c, PHASE_BUSY, 0);
-	if (r.err == -ETIMEDOUT)
-		return broken(e, -ETIMEDOUT, "the request's body did not come in time");
 	if (r.err)
-		return broken(e, r.err, r.msg);
-	if (!r.i)
-		return broken(e, -ECONNRESET, cut_short);
-	return take(e, self->out);
+		return http_entity_fail(&e->body, r.err,
+		    r.err == -ETIMEDOUT ? "the request's body did not come in time" : r.msg);
+	return r.i ? take(e, self->out) : http_entity_eof(&e->body);
 }
 
 static ss_future take(struct ex *e, ss_buf *out)
 {
-	ss_input *in = ss_conn_input(e->c->conn);
+	ss_input *in = e->body.in;
 	ss_future f;
 
-	if (ss_input_len(in) && take_now(e, out, &f))
+	if (ss_input_len(in) && http_entity_now(&e->body, out, &f))
 		return f;
 	set_phase(e->c, PHASE_BODY, e->c->s->o.body_ns);
 	return ss_then_wrapped(ss_input_more(in), more_came, e, out);
@@ -136,13 +77,13 @@ ss_future ss_http_body_take(ss_http_req *q, ss_buf *out)
 	int err;
 
 	*out = (ss_buf){NULL, 0, NULL};
-	if (e->body_bad)
-		return ss_fail_msg(-EBADMSG, bad_framing);
-	if (e->body_end)
+	if (e->body.bad)
+		return ss_fail_msg(-EBADMSG, "the request's body failed before");
+	if (e->body.end)
 		return ss_ok(0);
 	/* Too much is refused before it is sent. */
-	if (e->left > e->max_body - e->taken)
-		return broken(e, -EMSGSIZE, too_large);
+	if (e->body.left > e->body.max - e->body.taken)
+		return http_entity_fail(&e->body, -EMSGSIZE, "the request's body is too large");
 	if (!e->expect)
 		return take(e, out);
 	e->expect = false;
@@ -150,86 +91,25 @@ ss_future ss_http_body_take(ss_http_req *q, ss_buf *out)
 		return take(e, out);
 	err = ss_output_put(o, go_on, sizeof(go_on) - 1);
 	if (err)
-		return broken(e, err, NULL);
+		return http_entity_fail(&e->body, err, NULL);
 	return ss_then(ss_output_flush(o), told_to_go_on, e, out);
 }
 
-/* Whole bodies. The text grows with what comes, not with what was announced. */
-struct whole {
-	struct ex *e;
-	ss_str *out;
-	size_t max, n, room;
-	ss_buf piece;
-};
-
-static int append(struct whole *w)
+static ss_future take_for(void *q, ss_buf *out)
 {
-	struct ex *e = w->e;
-
-	if (w->piece.len > w->max - w->n)
-		return -EMSGSIZE;
-	if (w->n + w->piece.len + 1 > w->room) {
-		size_t room = (w->n + w->piece.len) * 2 + 64;
-		char *p;
-
-		if (room > w->max + 1)
-			room = w->max + 1;
-		p = ss_realloc(e->body, room);
-		if (!p)
-			return -ENOMEM;
-		e->body = p;
-		w->room = room;
-	}
-	if (w->piece.len)
-		memcpy(e->body + w->n, w->piece.data, w->piece.len);
-	w->n += w->piece.len;
-	e->body[w->n] = '\0';
-	return 0;
-}
-
-SS_CONT(whole_took, struct whole *w;)
-{
-	struct whole *w = self->w;
-	int err = append(w);
-
-	ss_buf_release(&w->piece);
-	if (err)
-		return err == -EMSGSIZE ? broken(w->e, err, too_large) : ss_fail(err);
-	if (r.i)
-		return SS_AGAIN;
-	*w->out = (ss_str){w->e->body, w->n};
-	return SS_STOP;
-}
-
-SS_CONT(whole_step, struct whole *w;)
-{
-	return ss_then(ss_http_body_take(&self->w->e->q, &self->w->piece), whole_took, self->w);
-}
-
-SS_CONT(whole_done, struct whole *w;)
-{
-	return ss_ok((int64_t)self->w->n);
+	return ss_http_body_take(q, out);
 }
 
 ss_future ss_http_body_read(ss_http_req *q, size_t max, ss_str *out)
 {
 	struct ex *e = ex_of(q);
-	struct whole *w;
+	struct http_whole *w = ss_http_alloc(q, sizeof(*w));
 
-	if (max >= SIZE_MAX / 4)
-		max = SIZE_MAX / 4;
-	*out = SS_STR("");
-	if (e->body_end)
-		return ss_ok(0);
-	if (e->left > max)
-		return ss_fail_msg(-EMSGSIZE, too_large);
-	if (e->body)
-		return ss_fail_msg(-EALREADY, "the body was read before");
-	w = ss_http_alloc(q, sizeof(*w));
 	if (!w)
 		return ss_fail(-ENOMEM);
-	*w = (struct whole){.e = e, .out = out, .max = max};
-	return ss_then(ss_repeat(whole_step, w), whole_done, w);
+	*w = (struct http_whole){
+	    .body = &e->body, .take = take_for, .arg = q, .mem = &e->text, .out = out, .max = max};
+	return http_whole_read(w);
 }
 
 /* Names and values */
@@ -365,7 +245,7 @@ ss_future ss_http_read_form(ss_http_req *q, size_t max)
 	struct ex *e = ex_of(q);
 	ss_str *text;
 
-	if (e->body_end || !is_form(ss_http_field_of(q, "Content-Type")))
+	if (e->body.end || !is_form(ss_http_field_of(q, "Content-Type")))
 		return ss_ok(0);
 	text = ss_http_alloc(q, sizeof(*text));
 	if (!text)
@@ -386,7 +266,7 @@ SS_CONT(dropped, struct drop *d;)
 
 	d->e->c->drained += d->piece.len;
 	ss_buf_release(&d->piece);
-	if (d->e->body_end)
+	if (d->e->body.end)
 		return SS_STOP;
 	return d->e->c->drained > DRAIN_MAX ? ss_fail(-EMSGSIZE) : SS_AGAIN;
 }
@@ -407,9 +287,9 @@ ss_future http_body_drop(struct ex *e)
 {
 	struct drop *d;
 
-	if (e->body_end)
+	if (e->body.end)
 		return ss_ok(1);
-	if (e->body_bad || e->expect || !e->keep || e->left > DRAIN_MAX)
+	if (e->body.bad || e->expect || !e->keep || e->body.left > DRAIN_MAX)
 		return ss_ok(0);
 	d = ss_http_alloc(&e->q, sizeof(*d));
 	if (!d)

@@ -51,9 +51,9 @@ static void ex_clear(struct ex *e)
 		e->blocks = b->next;
 		ss_free(b);
 	}
-	if (ss_unlikely(e->body != NULL)) {
-		ss_free(e->body);
-		e->body = NULL;
+	if (ss_unlikely(e->text != NULL)) {
+		ss_free(e->text);
+		e->text = NULL;
 	}
 }
 
@@ -66,10 +66,7 @@ static void ex_begin(struct ex *e, struct hconn *c)
 	q->params = q->queries = q->forms = NULL;
 	q->n_params = q->n_queries = q->n_forms = 0;
 	q->user = NULL;
-	e->chunks = (ss_http_chunks){0};
-	e->taken = e->written = 0;
-	e->max_body = c->s->o.max_body;
-	e->body_bad = false;
+	e->written = 0;
 	e->head_only = ss_str_is(q->head.method, "HEAD");
 	e->state = REPLY_NONE;
 	e->chunked = e->keep = false;
@@ -81,7 +78,8 @@ static void ex_begin(struct ex *e, struct hconn *c)
 	e->stage = 0;
 	e->route = NULL;
 	e->used = 0;
-	http_body_begin(e);
+	http_entity_begin(&e->body, ss_conn_input(c->conn), &q->head, c->s->o.max_body);
+	e->expect = q->head.expect && !e->body.end;
 	c->ex = e;
 }
 
@@ -235,7 +233,7 @@ static ss_future finish(struct hconn *c, ss_result r)
 
 	if (ss_unlikely(r.err)) {
 		ss_ignore(http_reply_failure(e, r));
-		if (r.err == -ETIMEDOUT && e->body_bad)
+		if (r.err == -ETIMEDOUT && e->body.bad)
 			c->s->stats.timeouts++;
 	}
 	err = http_reply_end(e);
@@ -247,11 +245,11 @@ static ss_future finish(struct hconn *c, ss_result r)
 		return plain ? ss_fail(err) : SS_STOP;
 	}
 	if (ss_unlikely(!e->keep)) {
-		c->linger = !e->body_end && e->state != REPLY_RAW;
+		c->linger = !e->body.end && e->state != REPLY_RAW;
 		ex_end(c);
 		return SS_STOP;
 	}
-	if (ss_unlikely(!e->body_end)) {
+	if (ss_unlikely(!e->body.end)) {
 		if (!out->putting)
 			ss_ignore(ss_output_flush(out));
 		return ss_then_wrapped(http_body_drop(e), body_dropped, c);

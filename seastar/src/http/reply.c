@@ -86,11 +86,11 @@ static bool may_keep(struct ex *e)
 	struct hconn *c = e->c;
 	const ss_http_server_opts *o = &c->s->o;
 
-	if (!e->q.head.keep_alive || c->s->stopping || e->body_bad)
+	if (!e->q.head.keep_alive || c->s->stopping || e->body.bad)
 		return false;
 	if (o->max_requests && c->requests >= o->max_requests)
 		return false;
-	return e->body_end || (!e->expect && e->left <= DRAIN_MAX);
+	return e->body.end || (!e->expect && e->body.left <= DRAIN_MAX);
 }
 
 static int put_type(ss_output *out, const char *type)
@@ -500,7 +500,7 @@ static int status_of(const struct ex *e, int err)
 	case -ENOTEMPTY:
 		return 409;
 	case -ETIMEDOUT:
-		return e->body_bad ? 408 : 504;
+		return e->body.bad ? 408 : 504;
 	case -ENOMEM:
 	case -EMFILE:
 	case -ENFILE:

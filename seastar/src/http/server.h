@@ -14,7 +14,7 @@
 #ifndef SS_HTTP_SERVER_INTERNAL_H
 #define SS_HTTP_SERVER_INTERNAL_H
 
-#include "../shard.h"
+#include "entity.h"
 
 #include <seastar/http_server.h>
 
@@ -70,9 +70,8 @@ struct ex {
 	struct ex *next_free;
 	ss_buf head; /* keeps the head's bytes */
 	/* body of the request */
-	ss_http_chunks chunks;
-	uint64_t left, taken, max_body;
-	bool body_end, body_bad, expect;
+	struct http_entity body;
+	bool expect;	/* the client waits for 100 Continue */
 	bool head_only; /* HEAD: no body in the reply */
 	/* reply */
 	enum reply_state state;
@@ -86,7 +85,7 @@ struct ex {
 	const struct http_route *route;
 	/* memory */
 	struct scratch *blocks;
-	char *body; /* of ss_http_body_read() */
+	char *text; /* of ss_http_body_read() */
 	size_t used;
 	_Alignas(16) char scratch[SCRATCH];
 	ss_http_field field[];
@@ -172,8 +171,7 @@ static inline void set_phase(struct hconn *c, enum phase p, uint64_t limit_ns)
 	c->deadline = limit_ns ? ss_now_coarse() + limit_ns : 0;
 }
 
-/* body.c: 0 or -EMSGSIZE; drop the rest of the body: resolves with 1 if all of it was dropped. */
-void http_body_begin(struct ex *e);
+/* body.c: drop the rest of the body: resolves with 1 if all of it was dropped. */
 ss_future http_body_drop(struct ex *e);
 /* Decode text into pairs in the exchange's memory: count, -EINVAL, -E2BIG or -ENOMEM. */
 int http_pairs(struct ex *e, ss_str text, const ss_http_pair **out);
