@@ -80,8 +80,9 @@ static bool has_no_body(int status)
 	return status < 200 || status == 204 || status == 304;
 }
 
-/* The connection cannot live on if a body is left in it that is too long to drop. */
-static bool may_keep(struct ex *e)
+/* The connection cannot live on if a body is left in it that is too long to drop. A handler that
+ * streams its reply may read the body meanwhile. */
+static bool may_keep(struct ex *e, bool streams)
 {
 	struct hconn *c = e->c;
 	const ss_http_server_opts *o = &c->s->o;
@@ -90,7 +91,7 @@ static bool may_keep(struct ex *e)
 		return false;
 	if (o->max_requests && c->requests >= o->max_requests)
 		return false;
-	return e->body.end || (!e->expect && e->body.left <= DRAIN_MAX);
+	return e->body.end || streams || (!e->expect && e->body.left <= DRAIN_MAX);
 }
 
 static int put_type(ss_output *out, const char *type)
@@ -103,7 +104,7 @@ static int put_type(ss_output *out, const char *type)
 }
 
 /* Send the head; length -1 for chunks. On failure the connection is of no use any more. */
-static int send_head(struct ex *e, int status, const char *type, int64_t length)
+static int send_head(struct ex *e, int status, const char *type, int64_t length, bool streams)
 {
 	ss_output *out = output(e);
 	ss_http_server *s = e->c->s;
@@ -113,7 +114,7 @@ static int send_head(struct ex *e, int status, const char *type, int64_t length)
 	if (e->state != REPLY_NONE)
 		return -EALREADY;
 	e->state = REPLY_BROKEN;
-	e->keep = may_keep(e);
+	e->keep = may_keep(e, streams);
 	e->chunked = length < 0 && e->q.head.minor >= 1;
 	if (length < 0 && !e->chunked)
 		e->keep = false;
@@ -159,7 +160,7 @@ static ss_future head_failed(int err)
 ss_future ss_http_reply(ss_http_req *q, int status, const char *type, const void *data, size_t n)
 {
 	struct ex *e = ex_of(q);
-	int err = send_head(e, status, type, (int64_t)n);
+	int err = send_head(e, status, type, (int64_t)n, false);
 
 	if (err)
 		return head_failed(err);
@@ -197,7 +198,7 @@ ss_future ss_http_reply_buf(ss_http_req *q, int status, const char *type, ss_buf
 		ss_buf_release(&mine);
 		return f;
 	}
-	err = send_head(e, status, type, (int64_t)mine.len);
+	err = send_head(e, status, type, (int64_t)mine.len, false);
 	if (err || e->head_only) {
 		ss_buf_release(&mine);
 		if (err)
@@ -283,7 +284,7 @@ bool ss_http_started(const ss_http_req *q)
 ss_future ss_http_stream(ss_http_req *q, const char *type, int64_t length)
 {
 	struct ex *e = ex_of(q);
-	int err = send_head(e, e->wanted_status, type, length);
+	int err = send_head(e, e->wanted_status, type, length, true);
 
 	return err ? head_failed(err) : ss_ok(0);
 }
@@ -417,7 +418,7 @@ int http_reply_end(struct ex *e)
 	int err = 0;
 
 	if (e->state == REPLY_NONE) {
-		err = send_head(e, e->wanted_status, NULL, 0);
+		err = send_head(e, e->wanted_status, NULL, 0, false);
 		if (!err)
 			e->state = REPLY_WHOLE;
 		return err;
