@@ -281,10 +281,10 @@ enum mc_next mc_binary_feed(struct mc_session *s, const char *p, size_t n, size_
 	const struct shape *sh;
 	struct head h;
 
-	if ((uint8_t)p[0] != 0x80)
-		return MC_NEXT_CLOSE;
 	if (n < HEADER)
 		return MC_NEXT_MORE;
+	if ((uint8_t)p[0] != 0x80)
+		return MC_NEXT_CLOSE;
 	parse_head(&h, p);
 	sh = h.opcode <= OP_GATKQ ? &shapes[h.opcode] : NULL;
 	/* Replies that are made here come after those of the batch. */

@@ -45,9 +45,9 @@ bool mc_parse_u32(const char *p, size_t n, uint32_t *out)
 {
 	uint64_t v;
 
-	if (!mc_parse_u64(p, n, &v) || v > UINT32_MAX)
+	if (!mc_parse_u64(p, n, &v) || v > INT64_MAX)
 		return false;
-	*out = (uint32_t)v;
+	*out = (uint32_t)v; /* stock takes the low bits of what a long holds */
 	return true;
 }
 
@@ -56,9 +56,9 @@ bool mc_parse_i32(const char *p, size_t n, int32_t *out)
 	bool negative;
 	uint64_t v;
 
-	if (!digits(p, n, &negative, &v) || v > (uint64_t)INT32_MAX + negative)
+	if (!digits(p, n, &negative, &v) || v > INT64_MAX)
 		return false;
-	*out = (int32_t)(negative ? -(int64_t)v : (int64_t)v);
+	*out = (int32_t)(negative ? -(int64_t)v : (int64_t)v); /* the low bits, as stock */
 	return true;
 }
 
@@ -85,6 +85,8 @@ static struct mc_item *item_with(
 	if (!it)
 		return NULL;
 	it->exptime = exptime;
+	if (rq->meta.seen & MC_FLAG('b'))
+		it->flags |= MC_IT_BINARY_KEY;
 	if (!(it->flags & MC_IT_CHUNKED))
 		memcpy(it->data + it->nkey, rq->val, rq->nval);
 	else
@@ -116,6 +118,7 @@ static enum mc_status extend(
 		return no_memory(st);
 	}
 	it->exptime = old->exptime;
+	it->flags |= old->flags & MC_IT_BINARY_KEY;
 	mc_value_copy(st, it, append ? 0 : rq->nval, old);
 	mc_value_write(st, it, append ? old->size : 0, rq->val, rq->nval);
 	if (old->flags & MC_IT_LINKED)
@@ -148,7 +151,7 @@ static enum mc_status cas_mismatch(
     struct mc_store *st, const struct mc_req *rq, struct mc_item *old, struct mc_item **out)
 {
 	struct mc_item *it;
-	uint8_t won = old->flags & MC_IT_WON;
+	uint16_t won = old->flags & MC_IT_WON;
 	enum mc_status s;
 
 	if (!(rq->meta.seen & MC_FLAG('I')) || rq->cas >= old->cas) {
@@ -190,10 +193,7 @@ enum mc_status mc_do_store(struct mc_store *st, const struct mc_req *rq, struct 
 			return MC_NOT_STORED;
 		}
 	} else if (rq->op != MC_SET && !old) {
-		/* A meta append may make the item. */
-		if (!extends || !(rq->meta.seen & MC_FLAG('N')))
-			return MC_NOT_STORED;
-		return put_new(st, rq, item_with(st, rq, rq->client, rq->meta.vivify), out);
+		return MC_NOT_STORED;
 	}
 	if (extends && rq->cas && rq->cas != old->cas)
 		return MC_EXISTS;

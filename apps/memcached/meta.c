@@ -33,10 +33,10 @@ static char *number(char *p, char letter, uint64_t v)
 	return mc_digits(p, v);
 }
 
-static char *put_key(const struct mc_req *rq, char *p, const char *key, size_t n)
+static char *put_key(char *p, const char *key, size_t n, bool binary)
 {
 	p = mc_copy(p, " k", 2);
-	if (!has(rq, 'b'))
+	if (!binary)
 		return mc_copy(p, key, n);
 	p += mc_base64_encode(key, n, p, 4 * ((MC_KEY_MAX + 2) / 3));
 	return mc_copy(p, " b", 2);
@@ -49,7 +49,7 @@ static char *put_common(const struct mc_req *rq, char *p, const char *flag, size
 		*p++ = ' ';
 		p = mc_copy(p, flag, n);
 	} else if (flag[0] == 'k') {
-		p = put_key(rq, p, rq->key, rq->nkey);
+		p = put_key(p, rq->key, rq->nkey, has(rq, 'b'));
 	}
 	return p;
 }
@@ -123,6 +123,9 @@ static char *get_flags(
 		case 'h':
 			p = number(p, 'h', it->flags & MC_IT_FETCHED ? 1 : 0);
 			break;
+		case 'k':
+			p = put_key(p, it->data, it->nkey, it->flags & MC_IT_BINARY_KEY);
+			break;
 		default:
 			p = put_common(rq, p, f, n);
 			break;
@@ -135,6 +138,10 @@ static char *get_marks(struct mc_item *it, struct outcome *oc, char *p)
 {
 	bool sent = it->flags & MC_IT_WON;
 
+	if (sent)
+		p = mc_copy(p, " Z", 2);
+	if (it->flags & MC_IT_STALE)
+		p = mc_copy(p, " X", 2);
 	/* What is stale is won by whoever sees it first. */
 	if (it->flags & MC_IT_STALE && !sent)
 		oc->won = true;
@@ -142,10 +149,6 @@ static char *get_marks(struct mc_item *it, struct outcome *oc, char *p)
 		p = mc_copy(p, " W", 2);
 		it->flags |= MC_IT_WON;
 	}
-	if (it->flags & MC_IT_STALE)
-		p = mc_copy(p, " X", 2);
-	if (sent)
-		p = mc_copy(p, " Z", 2);
 	return p;
 }
 
@@ -266,8 +269,7 @@ static void meta_delete(struct mc_store *st, struct mc_req *rq, struct mc_out *o
 
 	if (!it) {
 		st->stats.delete_misses++;
-		if (!rq->quiet)
-			status_line(rq, o, "NF");
+		status_line(rq, o, "NF");
 		return;
 	}
 	if (has(rq, 'C') && it->cas != rq->cas) {
@@ -279,7 +281,7 @@ static void meta_delete(struct mc_store *st, struct mc_req *rq, struct mc_out *o
 		if (has(rq, 'T'))
 			it->exptime = rq->exptime;
 		it->flags |= MC_IT_STALE;
-		it->flags &= (uint8_t)~MC_IT_WON;
+		it->flags &= (uint16_t)~MC_IT_WON;
 		it->cas = mc_next_cas(st);
 	} else {
 		st->stats.delete_hits++;
@@ -387,8 +389,7 @@ static void meta_delta(struct mc_store *st, struct mc_req *rq, struct mc_out *o)
 			st->stats.incr_misses++;
 		else
 			st->stats.decr_misses++;
-		if (!rq->quiet)
-			status_line(rq, o, "NF");
+		status_line(rq, o, "NF");
 		break;
 	default:
 		mc_line(o, "SERVER_ERROR out of memory");

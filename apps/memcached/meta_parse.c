@@ -48,7 +48,7 @@ static bool number_flag(struct flags *f, char letter, const char *p, size_t n)
 	switch (letter) {
 	case 'F':
 		return mc_parse_u32(p, n, &rq->client) ||
-		       fail(f, "CLIENT_ERROR bad token in command line format\r\n");
+		       fail(f, "CLIENT_ERROR bad command line format\r\n");
 	case 'C':
 		return mc_parse_u64(p, n, &rq->cas) ||
 		       fail(f, "CLIENT_ERROR bad token in command line format\r\n");
@@ -228,7 +228,7 @@ static enum mc_next meta_set(struct mc_session *s, struct flags *f, const char *
 	if (!n)
 		return say(s, "CLIENT_ERROR bad command line format\r\n");
 	if (!mc_parse_i32(t, n, &length) || length < 0 || length > INT32_MAX - 2)
-		return say(s, "CLIENT_ERROR bad data chunk\r\n");
+		return say(s, "CLIENT_ERROR bad command line format\r\n");
 	if (!all_flags(s, f, p, end) || !set_mode(f))
 		return drop_block(s, f->error, length);
 	rq->nval = (uint32_t)length;
@@ -283,8 +283,12 @@ enum mc_next mc_meta_feed(
 	rq.nkey = (uint8_t)n;
 	if (line[1] == 's')
 		return meta_set(s, &f, p, end, rest, left, used);
-	if (!all_flags(s, &f, p, end))
+	if (!all_flags(s, &f, p, end)) {
+		/* These two tell less. */
+		if (line[1] == 'd' || line[1] == 'a')
+			f.error = "CLIENT_ERROR invalid or duplicate flag\r\n";
 		return say(s, f.error);
+	}
 	switch (line[1]) {
 	case 'g':
 		rq.op = MC_GET;

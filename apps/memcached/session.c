@@ -208,6 +208,8 @@ static size_t feed_value(struct mc_session *s, const char *p, size_t n)
 		no_memory(s, need - s->got);
 		return 0;
 	}
+	if (!k)
+		return 0;
 	memcpy(s->val + s->got, p, k);
 	s->got += (uint32_t)k;
 	if (s->got == need)

@@ -31,7 +31,6 @@ struct mc_settings mc_settings = {
     .flush = true,
     .dump = true,
     .maxconns_fast = true,
-    .delimiter = ':',
     .hash_expand = true,
     .crawler = true,
 };
@@ -58,7 +57,6 @@ static const char usage_text[] =
     "-P, --pidfile=<file>      save PID in <file>, only used with -d option\n"
     "-f, --slab-growth-factor=<num> chunk size growth factor (default: 1.08)\n"
     "-n, --slab-min-size=<bytes> min space used for key+value+flags (default: 48)\n"
-    "-D <char>     Use <char> as the delimiter between key prefixes and IDs.\n"
     "-t, --threads=<num>       number of shards, one a CPU (default: 4 or all CPUs)\n"
     "-R, --max-reqs-per-event  maximum number of requests per event, limits the\n"
     "                          requests processed per connection to prevent\n"
@@ -83,7 +81,7 @@ static const char usage_text[] =
     "What follows \"--\" are options of the framework, such as --reactor-backend or\n"
     "--poll-mode.\n";
 
-static const char letters[] = "a:Ap:s:U:m:Mc:khirvdl:u:P:f:n:t:D:R:CFb:B:I:o:VX";
+static const char letters[] = "a:Ap:s:U:m:Mc:khirvdl:u:P:f:n:t:R:CFb:B:I:o:VX";
 
 static const struct option longs[] = {
     {"unix-mask", required_argument, NULL, 'a'},
@@ -375,11 +373,6 @@ static int text_option(int c, char *text)
 		return *end || !(mc_settings.factor > 1.0) || mc_settings.factor > 16
 			   ? complain("Factor must be greater than 1")
 			   : -1;
-	case 'D':
-		if (!text[0] || text[1])
-			return complain("-D takes one character");
-		mc_settings.delimiter = text[0];
-		return -1;
 	case 'B':
 		return protocol_option(text);
 	case 'I':
@@ -393,7 +386,7 @@ static int one_option(int c, char *text)
 {
 	if (strchr("pUmctRbn", c))
 		return numeric_option(c, text);
-	if (strchr("salPfDBIou", c))
+	if (strchr("salPfBIou", c))
 		return text_option(c, text);
 	return flag_option(c);
 }

@@ -28,8 +28,6 @@ struct mc_settings {
 	int backlog;
 	unsigned requests_per_event;
 	bool evict, cas, flush, dump, shutdown, daemonize, lock_memory, core, maxconns_fast;
-	bool detail; /* stats by key prefix */
-	char delimiter;
 	enum mc_protocol protocol;
 	unsigned hash_power;
 	bool hash_expand, crawler;

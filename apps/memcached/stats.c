@@ -232,8 +232,7 @@ static void settings(const struct mc_special *sp, struct mc_out *o)
 	N("chunk_size", m->smallest);
 	N("num_threads", m->threads);
 	N("num_threads_per_udp", m->threads);
-	mc_stat(sp, o, "stat_key_prefix", "%c", m->delimiter);
-	YES("detail_enabled", m->detail);
+	T("detail_enabled", "no");
 	N("reqs_per_event", m->requests_per_event);
 	YES("cas_enabled", m->cas);
 	N("tcp_backlog", m->backlog);

@@ -17,7 +17,7 @@
 
 #define POWER_MIN 10
 #define POWER_MAX 31
-#define TAIL_TRIES 16  /* marked items put back before one is evicted anyway */
+#define TAIL_TRIES 512 /* marked items put back before one is evicted anyway */
 #define MOVE_BUCKETS 4 /* buckets moved with each operation while the table grows */
 #define CRAWL_PAGES 64 /* looked through each second */
 #define REBALANCE 2048 /* evictions between two looks at the ages */
@@ -219,7 +219,7 @@ static void out_of_lists(struct mc_store *st, struct mc_item *it)
 {
 	list_del(st, it);
 	account(st, it, -1);
-	it->flags &= (uint8_t)~MC_IT_LINKED;
+	it->flags &= (uint16_t)~MC_IT_LINKED;
 	if (it->flags & MC_IT_CHUNKED)
 		it->next = *parts_of(it);
 }
@@ -359,7 +359,7 @@ static bool evict_tail(struct mc_store *st, unsigned cls)
 		if (!st->config.evict)
 			return false;
 		if (tries < TAIL_TRIES && (it->flags & MC_IT_ACTIVE || it->refs > 1)) {
-			it->flags &= (uint8_t)~MC_IT_ACTIVE;
+			it->flags &= (uint16_t)~MC_IT_ACTIVE;
 			list_del(st, it);
 			list_push(st, it);
 			continue;
@@ -632,7 +632,7 @@ void mc_store_flush(struct mc_store *st, uint32_t when)
 	st->flush_at = 0;
 	/* Without CAS values every item has 0: they go one by one. */
 	if (st->config.cas)
-		st->oldest_cas = st->cas;
+		st->oldest_cas = mc_next_cas(st);
 	else
 		for (unsigned c = 1; c <= st->slab.n_classes; c++)
 			while (st->lru[c].tail)

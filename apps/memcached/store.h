@@ -14,14 +14,15 @@
 #define MC_TIME_START 2 /* the clock starts here, so that no item's time is 0 */
 
 enum {
-	MC_IT_USED = 1,	    /* handed out */
-	MC_IT_LINKED = 2,   /* in the table */
-	MC_IT_FETCHED = 4,  /* was read */
-	MC_IT_ACTIVE = 8,   /* was read again since it came to its place in the list */
-	MC_IT_CHUNKED = 16, /* the value goes on in other slots */
-	MC_IT_CHUNK = 32,   /* such a slot */
-	MC_IT_STALE = 64,   /* invalidated: served, but somebody should make it anew */
-	MC_IT_WON = 128,    /* somebody was told to */
+	MC_IT_USED = 1,		/* handed out */
+	MC_IT_LINKED = 2,	/* in the table */
+	MC_IT_FETCHED = 4,	/* was read */
+	MC_IT_ACTIVE = 8,	/* was read again since it came to its place in the list */
+	MC_IT_CHUNKED = 16,	/* the value goes on in other slots */
+	MC_IT_CHUNK = 32,	/* such a slot */
+	MC_IT_STALE = 64,	/* invalidated: served, but somebody should make it anew */
+	MC_IT_WON = 128,	/* somebody was told to */
+	MC_IT_BINARY_KEY = 256, /* the key came in base64 */
 };
 
 /* An item, or a further part of one (then hnext is the next part and prev the item). */
@@ -34,7 +35,7 @@ struct mc_item {
 	uint64_t cas;
 	uint32_t client; /* the client's flags */
 	uint16_t refs;	 /* the table and those who send it */
-	uint8_t flags;
+	uint16_t flags;
 	uint8_t cls;
 	uint8_t nkey;
 	char data[]; /* key, value */

@@ -170,8 +170,10 @@ static enum mc_next cmd_gat(
 		mc_say(s, "CLIENT_ERROR invalid exptime argument\r\n");
 		return MC_NEXT_YIELD;
 	}
-	if (l->n < 3)
-		return plain_error(s);
+	if (l->n < 3) {
+		mc_say(s, "END\r\n");
+		return MC_NEXT_YIELD;
+	}
 	s->want_cas = cas;
 	s->touch = true;
 	s->exptime = mc_exptime(s, t);
@@ -182,15 +184,16 @@ static enum mc_next cmd_gat(
 
 static bool store_args(struct mc_session *s, const struct line *l, struct mc_req *rq)
 {
-	int32_t exptime, length;
+	int32_t exptime;
+	uint64_t length;
 
 	if (l->t[1].n > MC_KEY_MAX || !mc_parse_u32(l->t[2].p, l->t[2].n, &rq->client) ||
 	    !mc_parse_i32(l->t[3].p, l->t[3].n, &exptime) ||
-	    !mc_parse_i32(l->t[4].p, l->t[4].n, &length))
+	    !mc_parse_u64(l->t[4].p, l->t[4].n, &length))
 		return false;
 	if (rq->op == MC_CAS && !mc_parse_u64(l->t[5].p, l->t[5].n, &rq->cas))
 		return false;
-	if (length < 0 || length > INT32_MAX - 2)
+	if (length > INT32_MAX - 2)
 		return false;
 	rq->exptime = mc_exptime(s, exptime);
 	rq->nval = (uint32_t)length;
@@ -318,7 +321,7 @@ static enum mc_next cmd_flush(struct mc_session *s, const struct line *l)
 		return MC_NEXT_YIELD;
 	}
 	if (l->n > (quiet ? 2u : 1u) && !mc_parse_i32(l->t[1].p, l->t[1].n, &t)) {
-		error_line(s, quiet, bad_format);
+		error_line(s, quiet, "CLIENT_ERROR invalid exptime argument\r\n");
 		return MC_NEXT_YIELD;
 	}
 	sp = special(s, MC_SP_FLUSH);
@@ -418,6 +421,28 @@ static enum mc_next cmd_lru_crawler(struct mc_session *s, const struct line *l)
 	return MC_NEXT_SPECIAL;
 }
 
+/* Both lists and classes look after themselves; what could be set has no effect. */
+static enum mc_next cmd_lru(struct mc_session *s, const struct line *l)
+{
+	if (l->n < 3 || !(is(&l->t[1], "mode") || is(&l->t[1], "tune") || is(&l->t[1], "temp_ttl")))
+		return plain_error(s);
+	if (is(&l->t[1], "mode") && !is(&l->t[2], "flat") && !is(&l->t[2], "segmented"))
+		return plain_error(s);
+	mc_say(s, "OK\r\n");
+	return MC_NEXT_YIELD;
+}
+
+static enum mc_next cmd_slabs(struct mc_session *s, const struct line *l)
+{
+	if (l->n == 4 && is(&l->t[1], "reassign"))
+		mc_say(s, "NOSPARE source class has no spare pages\r\n");
+	else if (l->n == 3 && is(&l->t[1], "automove"))
+		mc_say(s, "OK\r\n");
+	else
+		return plain_error(s);
+	return MC_NEXT_YIELD;
+}
+
 static enum mc_next cmd_shutdown(struct mc_session *s, const struct line *l)
 {
 	if (!mc_settings.shutdown) {
@@ -467,6 +492,10 @@ static enum mc_next other_command(
 		return cmd_limit(s, l);
 	if (is(c, "lru_crawler"))
 		return cmd_lru_crawler(s, l);
+	if (is(c, "lru"))
+		return cmd_lru(s, l);
+	if (is(c, "slabs"))
+		return cmd_slabs(s, l);
 	if (is(c, "shutdown"))
 		return cmd_shutdown(s, l);
 	if (is(c, "quit") || http(l))
@@ -547,6 +576,10 @@ enum mc_next mc_text_feed(struct mc_session *s, const char *p, size_t n, size_t 
 		return mc_meta_feed(s, p, (size_t)(end - p), l.rest, l.left, used);
 	if (end - p == 2 && memcmp(p, "mn", 2) == 0) {
 		mc_say(s, "MN\r\n");
+		return MC_NEXT_YIELD;
+	}
+	if (end - p == 2 && memcmp(p, "me", 2) == 0) {
+		mc_say(s, bad_format);
 		return MC_NEXT_YIELD;
 	}
 	split(&l, p, end);
