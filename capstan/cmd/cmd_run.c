@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../lib/run.h"
+#include "../lib/watch.h"
 
 static void fill_request(struct cmd *cmd, struct cap_run *r, struct strv *env)
 {
@@ -60,6 +61,25 @@ static void terminal_env(struct strv *env)
 		strv_addf(env, "TERM=%s", term);
 }
 
+/* The monitoring service of the guest gets a port of this host. */
+static int add_watch(struct cmd *cmd, struct cap_run *r, struct strv *forwards, char **url)
+{
+	unsigned port = cap_watch_free_port(cmd->cap);
+	if (!port)
+		return -EADDRINUSE;
+	if (r->net && strcmp(r->net, "nat"))
+		return cap_fail(cmd->cap, EINVAL,
+		    "--watch forwards a port, which needs -n nat; on %s the guest's own address has port %d",
+		    r->net, CAP_WATCH_PORT);
+	if (r->forwards)
+		strv_add_all(forwards, r->forwards);
+	strv_addf(forwards, "127.0.0.1:%u:%d", port, CAP_WATCH_PORT);
+	r->forwards = forwards;
+	r->watch = *url = xasprintf("http://127.0.0.1:%u", port);
+	cap_info(cmd->cap, "Dashboard: %s/", *url);
+	return 0;
+}
+
 int cmd_run(struct cmd *cmd)
 {
 	struct cap_run r;
@@ -79,8 +99,14 @@ int cmd_run(struct cmd *cmd)
 	}
 	terminal_env(&env);
 	fill_request(cmd, &r, &env);
-	int result = cmd_flag(cmd, "host") ? cap_run_host(cmd->cap, &r, &cmd->status)
-					   : cap_run_image(cmd->cap, &r, &cmd->status);
+	struct strv forwards = {0};
+	char *url = NULL;
+	int result = cmd_flag(cmd, "watch") ? add_watch(cmd, &r, &forwards, &url) : 0;
+	if (!result)
+		result = cmd_flag(cmd, "host") ? cap_run_host(cmd->cap, &r, &cmd->status)
+					       : cap_run_image(cmd->cap, &r, &cmd->status);
+	strv_free(&forwards);
+	free(url);
 	strv_free(&env);
 	return result;
 }

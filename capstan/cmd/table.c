@@ -54,6 +54,7 @@ static const struct cmd_opt run_opts[] = {
     {"strace", NULL, "print every system call"},
     {"trace", "pattern", "enable kernel tracepoints", NULL, OPT_REPEAT},
     {"gdb", NULL, "wait for gdb on port 1234"},
+    {"watch", NULL, "add the monitoring service; the dashboard's address is printed"},
     {"volume", "name", "attach a volume as another disk", NULL, OPT_REPEAT, KIND_VOLUME},
     {"persist", NULL, "keep what the guest writes to its disk, for the next run of the instance"},
     {"detach, d", NULL, "run in the background; see capstan instances, logs and stop"},

@@ -150,6 +150,10 @@ int cap_cmdline_expand(
 		struct buf word = {0};
 		if (i < program && overridden(words.items[i], env))
 			continue;
+		if (!strcmp(words.items[i], "&")) { /* ends a program of the background */
+			buf_puts(out, " &");
+			continue;
+		}
 		expand_word(words.items[i], env, &word);
 		cap_cmdline_add(out, word.data);
 		buf_free(&word);

@@ -120,6 +120,7 @@ int cap_instance_record(struct cap *c, const struct cap_instance *in)
 	line(&out, "memory", in->memory);
 	line(&out, "cpus", in->cpus);
 	line(&out, "cmdline", in->cmdline);
+	line(&out, "watch", in->watch);
 	buf_printf(&out, "persistent: %s\n", in->persistent ? "true" : "false");
 	char *path = cap_instance_file(c, in->name, "instance.yaml");
 	int result = file_write_atomic(path, out.data, out.len, 0644);
@@ -137,7 +138,7 @@ int cap_instance_read(struct cap *c, const char *name, struct cap_instance *in)
 		char **value;
 	} fields[] = {{"image", &in->image}, {"image_file", &in->image_file},
 	    {"started", &in->started}, {"ended", &in->ended}, {"outcome", &in->outcome},
-	    {"memory", &in->memory}, {"cpus", &in->cpus}, {"cmdline", &in->cmdline}};
+	    {"memory", &in->memory}, {"cpus", &in->cpus}, {"cmdline", &in->cmdline}, {"watch", &in->watch}};
 	struct buf text = {0};
 	struct cap_yaml_node *doc = NULL;
 	char *persistent = NULL;
@@ -177,6 +178,7 @@ void cap_instance_free(struct cap_instance *in)
 	free(in->started);
 	free(in->ended);
 	free(in->outcome);
+	free(in->watch);
 	free(in->memory);
 	free(in->cpus);
 	free(in->cmdline);

@@ -17,6 +17,7 @@
 
 struct cap_instance {
 	char *name, *image, *image_file, *started, *ended, *cmdline, *memory, *cpus, *outcome;
+	char *watch; /* URL of its monitoring service on this host, or NULL */
 	bool persistent, running;
 	pid_t pid; /* of the process that runs it, while running */
 };

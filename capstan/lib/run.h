@@ -14,6 +14,7 @@ struct cap_run {
 	const struct strv *mounts, *trace;
 	const struct strv *options; /* words for the package's own options */
 	bool strace, gdb, persist, detach, no_auto_files, keep_image, verbose;
+	const char *watch; /* URL the monitoring service will have on this host; NULL: without it */
 	char *const *argv; /* program and arguments of --host */
 	int argc;
 };

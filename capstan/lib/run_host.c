@@ -10,6 +10,7 @@
 
 #include "cmdline.h"
 #include "hosttree.h"
+#include "watch.h"
 
 #define ARGUMENT_FILE_MAX (256u << 20)
 #define DEFAULT_MEMORY (1ull << 30)
@@ -157,13 +158,17 @@ int cap_host_tree(struct cap *c, const struct cap_run *r, struct cap_tree *t, st
 	struct cap_collector col;
 	bool relative = false;
 	struct cap_run with_cwd = *r;
-	char *cwd = NULL, *program = cap_find_program(c, r->argv[0]);
+	char *cwd = NULL, *service = NULL, *program = cap_find_program(c, r->argv[0]);
 	if (!program)
 		return -ENOENT;
 	cap_collector_init(&col, c, t);
 	int result = cap_collect_path(&col, program);
 	for (int i = 1; !result && !r->no_auto_files && i < r->argc; i++)
 		result = add_argument_file(&col, r->argv[i], &relative);
+	if (!result && r->watch) {
+		service = cap_watch_program(c);
+		result = service ? cap_collect_path(&col, service) : -ENOENT;
+	}
 	if (!result)
 		result = cap_add_extra_files(c, r, t);
 	if (!result)
@@ -176,12 +181,17 @@ int cap_host_tree(struct cap *c, const struct cap_run *r, struct cap_tree *t, st
 	}
 	if (!result) {
 		cap_run_options(&with_cwd, cmdline);
+		if (service) {
+			cap_cmdline_add(cmdline, service);
+			buf_puts(cmdline, " &");
+		}
 		cap_cmdline_add(cmdline, program);
 		for (int i = 1; i < r->argc; i++)
 			cap_cmdline_add(cmdline, r->argv[i]);
 	}
 	cap_collector_free(&col);
 	free(cwd);
+	free(service);
 	free(program);
 	return result;
 }

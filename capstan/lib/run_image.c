@@ -18,6 +18,7 @@
 #include "package.h"
 #include "repo.h"
 #include "volume.h"
+#include "watch.h"
 
 /*
  * The boot command without options of this run: --execute, then --boot, then what the image has.
@@ -65,6 +66,12 @@ static int command_line(struct cap *c, const struct cap_run *r, const struct cap
 	if (!result) {
 		cap_run_options(&with_env, out);
 		result = cap_cmdline_expand(c, "boot command", command.data, env, out);
+	}
+	if (!result && r->watch) {
+		struct buf plain = *out;
+		*out = (struct buf){0};
+		result = cap_watch_prefix(c, CAP_WATCH_PROGRAM, &plain, out);
+		buf_free(&plain);
 	}
 	if (!result && !command.len)
 		result =
@@ -158,6 +165,7 @@ static int claim_instance(struct launch *l, const char *image)
 	    .memory = xstrdup(r->memory ? r->memory : "1G"),
 	    .cpus = xstrdup(r->cpus ? r->cpus : "2"),
 	    .cmdline = xstrdup(l->line.data),
+	    .watch = r->watch ? xstrdup(r->watch) : NULL,
 	    .persistent = r->persist};
 	char *log = cap_instance_file(l->c, taken, "console.log");
 	l->log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
