@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Encodings: percent signs, dates, reasons of status codes, types of files, JSON strings. */
+#include "text.h"
+
 #include <seastar/http.h>
 
 #include <errno.h>
@@ -230,8 +232,7 @@ const char *ss_http_content_type(const char *name)
 	return "application/octet-stream";
 }
 
-/* Length of the valid UTF-8 sequence at p, 0 if it is not one. */
-static size_t utf8_length(const unsigned char *p, size_t n)
+size_t http_utf8_length(const unsigned char *p, size_t n)
 {
 	size_t k = p[0] < 0x80			 ? 1
 		   : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
@@ -284,7 +285,7 @@ size_t ss_json_quote(char *dst, size_t n, ss_str s)
 
 	emit(&o, '"');
 	for (size_t i = 0; i < s.n;) {
-		size_t k = utf8_length((const unsigned char *)s.p + i, s.n - i);
+		size_t k = http_utf8_length((const unsigned char *)s.p + i, s.n - i);
 
 		if (!k) {
 			emit_text(&o, "\xef\xbf\xbd");

@@ -4,6 +4,7 @@
  * inside the input, and does not depend on the pieces in which it came.
  */
 #include <seastar/http.h>
+#include <seastar/websocket.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -119,6 +120,36 @@ static void texts(const char *buf, size_t n)
 	free(back);
 }
 
+static void frames(char *buf, size_t n)
+{
+	ss_ws_frame f, g;
+	char head[14];
+	int k = ss_ws_parse_frame(&f, buf, n);
+
+	CHECK(k == -EPROTO || (k >= 0 && k <= 14 && (size_t)k <= n));
+	if (k <= 0)
+		return;
+	/* There is one way to write a frame. */
+	CHECK(ss_ws_write_frame(&f, head) == (size_t)k && memcmp(head, buf, (size_t)k) == 0);
+	for (int i = 0; i < k; i++)
+		CHECK(ss_ws_parse_frame(&g, head, (size_t)i) <= 0);
+	/* Unmasking in pieces is unmasking. */
+	if (f.masked) {
+		char *a = malloc(n), *b = malloc(n);
+		size_t half = n / 3;
+
+		memcpy(a, buf, n);
+		memcpy(b, buf, n);
+		ss_ws_mask(f.mask, 5, a, n);
+		ss_ws_mask(f.mask, 5, b, half);
+		ss_ws_mask(f.mask, 5 + half, b + half, n - half);
+		CHECK(memcmp(a, b, n) == 0);
+		free(a);
+		free(b);
+	}
+	ss_utf8_valid(buf, n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *buf;
@@ -136,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	bodies(buf, n);
 	texts(buf, n);
+	frames(buf, n);
 	free(buf);
 	return 0;
 }
