@@ -62,9 +62,12 @@ extern const struct cap_provider cap_qemu;
 /* The provider of that name; an error event and NULL when it cannot run machines here. */
 const struct cap_provider *cap_provider_find(struct cap *c, const char *name);
 
-/* Builds QEMU's arguments. fds: console socket, status pipe, QMP socket (-1: without). */
+/* Ports of the guest that carry bytes unchanged: number 1 is its standard input, and so on. */
+enum { CAP_PORT_IN = 1, CAP_PORT_OUT, CAP_PORT_ERR, CAP_PORT_CONTROL, CAP_PORTS };
+/* Builds QEMU's arguments. fds: console socket, status pipe, QMP socket, sockets of ports by their
+ * number (-1: without). */
 struct cap_qemu_fds {
-	int console, status, qmp;
+	int console, status, qmp, port[CAP_PORTS];
 };
 int cap_qemu_args(
     struct cap *c, const struct cap_machine *m, const struct cap_qemu_fds *fds, struct strv *args);

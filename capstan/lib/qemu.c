@@ -213,9 +213,35 @@ static int add_disks(
 	return 0;
 }
 
-static int choose_type(struct cap *c, const struct cap_machine *m, const char **type)
+static bool has_ports(const struct cap_qemu_fds *fds)
 {
-	size_t devices = 2 + (m->disks ? m->disks->count : 0) + !!strcmp(m->net, "none");
+	for (int i = 0; i < CAP_PORTS; i++)
+		if (fds->port[i] >= 0)
+			return true;
+	return false;
+}
+
+static void add_ports(const struct cap_qemu_fds *fds, const char *suffix, struct strv *args)
+{
+	static const char *const names[CAP_PORTS] = {NULL, "stdin", "stdout", "stderr", "control"};
+	if (!has_ports(fds))
+		return;
+	strv_add(args, "-device");
+	strv_addf(args, "virtio-serial-%s,max_ports=%d", suffix, CAP_PORTS);
+	for (int i = 1; i < CAP_PORTS; i++) {
+		if (fds->port[i] < 0)
+			continue;
+		strv_add(args, "-chardev");
+		strv_addf(args, "socket,id=port%d,fd=%d", i, fds->port[i]);
+		strv_add(args, "-device");
+		strv_addf(
+		    args, "virtserialport,nr=%d,chardev=port%d,name=carrara.%s", i, i, names[i]);
+	}
+}
+
+static int choose_type(struct cap *c, const struct cap_machine *m, bool ports, const char **type)
+{
+	size_t devices = 2 + (m->disks ? m->disks->count : 0) + !!strcmp(m->net, "none") + ports;
 	*type = m->type;
 	if (!*type) {
 		bool fits = m->kernel && devices <= MICROVM_SLOTS && !m->gdb;
@@ -260,7 +286,7 @@ int cap_qemu_args(
 	if (m->memory < MEMORY_MIN || m->cpus < 1 || m->cpus > 255)
 		return cap_fail(
 		    c, EINVAL, "a machine needs at least 8 MiB of memory and 1 to 255 CPUs");
-	int result = choose_type(c, m, &type);
+	int result = choose_type(c, m, has_ports(fds), &type);
 	if (result)
 		return result;
 	const char *suffix = strcmp(type, "microvm") ? "pci" : "device";
@@ -305,6 +331,7 @@ int cap_qemu_args(
 	strv_addf(args, "virtio-rng-%s", suffix);
 	if (!result)
 		result = add_net(c, m, suffix, args);
+	add_ports(fds, suffix, args);
 	if (m->gdb) {
 		strv_add(args, "-s");
 		strv_add(args, "-S");

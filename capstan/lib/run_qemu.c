@@ -3,11 +3,16 @@
  * Running a machine under QEMU: starts it with its console on a socket, carries bytes between that
  * and the terminal, listens on the status channel, and ends it in steps when asked to stop.
  *
+ * Standard input, output and error that are no terminals do not go through the console, which is
+ * one, but through ports of their own (stdio.c): what the program reads and writes there passes
+ * unchanged. The console's own output (kernel messages, crash reports) goes to standard error then.
+ *
  * Stopping: the first SIGINT, SIGTERM or SIGHUP to this process presses Ctrl-C on the guest's
  * console and the ACPI power button; a machine still up after GRACE_MS, or a second signal, ends
  * it.
  */
 #include "machine.h"
+#include "stdio_ports.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +32,6 @@
 #define LINGER_MS 2000 /* from the guest's last word to the hard end */
 #define ESCAPE 0x1d    /* Ctrl-] */
 #define CTRL_C 0x03
-#define CTRL_D 0x04
 #define STARTED_MS 1000 /* alive this long counts as started */
 #define CHATTER_MAX 65536
 #define STATUS_MAX 65536
@@ -40,7 +44,9 @@ struct session {
 	struct buf chatter; /* what QEMU itself said */
 	struct buf status;  /* unfinished line of the status channel */
 	struct buf input;   /* for the guest, not yet accepted by the socket */
-	bool input_open, escaped, reaped, last_was_newline, held_cr, tty_out, told_started;
+	struct stdio_ports ports;
+	bool input_open, escaped, reaped, held_cr, tty_out, told_started;
+	int console_out; /* where the console's output goes */
 	uint64_t begun_us;
 	int wait_status, stop_signal;
 	uint64_t deadline_us; /* when to end QEMU the hard way; 0: never */
@@ -59,14 +65,13 @@ static void restore_terminal(void)
 	restore_at_exit = NULL;
 }
 
-/* Every key goes to the guest; output processing stays on, as the guest's lines may end in \n. */
+/* Every key goes to the guest, every byte of its terminal to ours. */
 static void terminal_raw(struct session *s)
 {
 	if (!s->input_open || !isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &s->saved))
 		return;
 	struct termios raw = s->saved;
 	cfmakeraw(&raw);
-	raw.c_oflag |= OPOST | ONLCR;
 	s->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	restore_at_exit = &s->saved;
 }
@@ -141,7 +146,7 @@ static void emit_output(struct session *s, const char *data, size_t len)
 	if (!s->console->output)
 		return;
 	if (s->tty_out) {
-		write_all(STDOUT_FILENO, data, len);
+		write_all(s->console_out, data, len);
 		return;
 	}
 	struct buf b = {0};
@@ -153,7 +158,7 @@ static void emit_output(struct session *s, const char *data, size_t len)
 			buf_putc(&b, data[i]);
 	}
 	if (b.len)
-		write_all(STDOUT_FILENO, b.data, b.len);
+		write_all(s->console_out, b.data, b.len);
 	buf_free(&b);
 }
 
@@ -238,10 +243,6 @@ static void request_stop(struct session *s, int signal)
 static void take_keys(struct session *s, const char *keys, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (!s->raw) {
-			buf_add(&s->input, keys + i, len - i);
-			return;
-		}
 		if (!s->escaped && keys[i] == ESCAPE) {
 			s->escaped = true;
 			continue;
@@ -260,16 +261,10 @@ static void read_input(struct session *s)
 	ssize_t n = read(STDIN_FILENO, chunk, sizeof(chunk));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (n > 0) {
+	if (n > 0)
 		take_keys(s, chunk, n);
-		s->last_was_newline = chunk[n - 1] == '\n';
-		return;
-	}
-	/* End of file is Ctrl-D at the start of a line; elsewhere it takes two. */
-	s->input_open = false;
-	if (!s->last_was_newline)
-		buf_putc(&s->input, CTRL_D);
-	buf_putc(&s->input, CTRL_D);
+	else
+		s->input_open = false; /* a terminal that went away */
 }
 
 static void read_signal(struct session *s)
@@ -277,6 +272,10 @@ static void read_signal(struct session *s)
 	struct signalfd_siginfo info;
 	if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == SIGWINCH) {
+		stdio_ports_tell_size(&s->ports);
+		return;
+	}
 	if (info.ssi_signo != SIGCHLD) {
 		request_stop(s, info.ssi_signo);
 		return;
@@ -299,7 +298,8 @@ static int poll_timeout(const struct session *s)
 static void pump(struct session *s)
 {
 	int kills = 0;
-	while (!s->reaped || s->console_fd >= 0 || s->status_fd >= 0 || s->stderr_fd >= 0) {
+	while (!s->reaped || s->console_fd >= 0 || s->status_fd >= 0 || s->stderr_fd >= 0 ||
+	       stdio_ports_open(&s->ports)) {
 		bool want_input = s->input_open && s->input.len < 4096 && !s->reaped;
 		struct pollfd p[] = {
 		    {s->signal_fd, POLLIN, 0},
@@ -308,7 +308,12 @@ static void pump(struct session *s)
 		    {s->stderr_fd, POLLIN, 0},
 		    {s->qmp_fd, POLLIN, 0},
 		    {want_input ? STDIN_FILENO : -1, POLLIN, 0},
+		    {-1, 0, 0},
+		    {-1, 0, 0},
+		    {-1, 0, 0},
+		    {-1, 0, 0},
 		};
+		stdio_ports_poll(&s->ports, p + 6, s->reaped);
 		int n = poll(p, CAP_ARRAY_SIZE(p), poll_timeout(s));
 		if (n < 0 && errno != EINTR)
 			break;
@@ -324,6 +329,8 @@ static void pump(struct session *s)
 		}
 		if (n <= 0)
 			continue;
+		/* What the program wrote before the console's report of its end. */
+		stdio_ports_carry(&s->ports, p + 6, s->console->log_fd);
 		if (p[0].revents)
 			read_signal(s);
 		if (p[2].revents)
@@ -359,6 +366,9 @@ child(const struct cap_machine *m, const struct cap_qemu_fds *fds, int errors, c
 	keep_open(fds->console);
 	keep_open(fds->status);
 	keep_open(fds->qmp);
+	for (int i = 0; i < CAP_PORTS; i++)
+		if (fds->port[i] >= 0)
+			keep_open(fds->port[i]);
 	if (m->image_fd >= 0)
 		keep_open(m->image_fd);
 	int null = open("/dev/null", O_RDWR);
@@ -379,9 +389,17 @@ static int start(struct session *s, const struct cap_machine *m)
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) || pipe2(status, O_CLOEXEC) ||
 	    pipe2(errors, O_CLOEXEC))
 		result = cap_fail_errno(s->c, "cannot create a channel to QEMU");
-	struct cap_qemu_fds fds = {console[1], status[1], qmp[1]};
+	struct cap_qemu_fds fds = {console[1], status[1], qmp[1], {-1, -1, -1, -1, -1}};
+	struct buf line = {0};
+	struct cap_machine with_ports = *m;
+	/* A kernel from the image is started with the image's command line: it knows no ports. */
+	if (!result && m->kernel && s->console->interactive) {
+		result = stdio_ports_make(s->c, &s->ports, fds.port, &line);
+		buf_puts(&line, m->cmdline ? m->cmdline : "");
+		with_ports.cmdline = line.data;
+	}
 	if (!result)
-		result = cap_qemu_args(s->c, m, &fds, &args);
+		result = cap_qemu_args(s->c, &with_ports, &fds, &args);
 	if (!result) {
 		char *line = strv_join(&args, " ");
 		cap_detail(s->c, "starting %s", line);
@@ -396,6 +414,10 @@ static int start(struct session *s, const struct cap_machine *m)
 	close(qmp[1]);
 	close(status[1]);
 	close(errors[1]);
+	for (int i = 0; i < CAP_PORTS; i++)
+		if (fds.port[i] >= 0)
+			close(fds.port[i]);
+	buf_free(&line);
 	s->console_fd = console[0];
 	s->qmp_fd = qmp[0];
 	s->status_fd = status[0];
@@ -446,15 +468,15 @@ static int run(struct cap *c, const struct cap_machine *m, const struct cap_cons
 	struct session s = {.c = c,
 	    .console = console,
 	    .out = out,
-	    .input_open = console->interactive,
-	    .last_was_newline = true,
-	    .tty_out = isatty(STDOUT_FILENO),
+	    .input_open = console->interactive && isatty(STDIN_FILENO),
+	    .console_out = STDOUT_FILENO,
 	    .console_fd = -1,
 	    .status_fd = -1,
 	    .stderr_fd = -1,
 	    .qmp_fd = -1};
-	static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
+	static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGWINCH};
 	sigset_t mask, before;
+	stdio_ports_init(&s.ports);
 	*out = (struct cap_outcome){.end = CAP_END_UNKNOWN};
 	sigemptyset(&mask);
 	for (size_t i = 0; i < CAP_ARRAY_SIZE(handled); i++)
@@ -462,6 +484,9 @@ static int run(struct cap *c, const struct cap_machine *m, const struct cap_cons
 	sigprocmask(SIG_BLOCK, &mask, &before);
 	s.signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	int result = start(&s, m);
+	if (stdio_ports_has_output(&s.ports))
+		s.console_out = STDERR_FILENO;
+	s.tty_out = isatty(s.console_out);
 	s.begun_us = monotonic_us();
 	if (!result) {
 		terminal_raw(&s);
@@ -475,6 +500,7 @@ static int run(struct cap *c, const struct cap_machine *m, const struct cap_cons
 		if (fds[i] >= 0)
 			close(fds[i]);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	stdio_ports_close(&s.ports);
 	buf_free(&s.chatter);
 	buf_free(&s.status);
 	buf_free(&s.input);

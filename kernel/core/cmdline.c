@@ -144,6 +144,18 @@ int cmdline_split_mount(char *value, char **fstype, char **source, char **target
 	return 0;
 }
 
+bool cmdline_parse_size(const char *s, uint16_t *rows, uint16_t *columns)
+{
+	uint64_t r = 0, k = 0;
+	const char *p = *s >= '0' && *s <= '9' ? parse_u64(s, 10, &r) : s;
+	if (*p != 'x' || p[1] < '0' || p[1] > '9' || *parse_u64(p + 1, 10, &k) || r > UINT16_MAX ||
+	    k > UINT16_MAX)
+		return false;
+	*rows = (uint16_t)r;
+	*columns = (uint16_t)k;
+	return true;
+}
+
 /* ---- words ---- */
 
 static bool is_space(char ch)
@@ -318,6 +330,39 @@ static int add_mount(struct cmdline *c, const char *value)
 	return strings_add(&c->mounts, duplicate(value, strlen(value)));
 }
 
+/* A list of in, out, err and both (standard output and error on the port of out). */
+static int set_stdio(struct cmdline *c, const char *value)
+{
+	static const struct {
+		const char *word;
+		uint8_t port[3];
+	} words[] = {
+	    {"in", {1, 0, 0}}, {"out", {0, 2, 0}}, {"err", {0, 0, 3}}, {"both", {0, 2, 2}}};
+	for (const char *p = value;;) {
+		const char *end = strchr(p, ',');
+		size_t n = end ? (size_t)(end - p) : strlen(p);
+		unsigned i = 0;
+		while (i < ARRAY_SIZE(words) &&
+		       (strlen(words[i].word) != n || strncmp(words[i].word, p, n)))
+			i++;
+		if (i == ARRAY_SIZE(words))
+			return fail(c, "--stdio=%.60s: expected in, out, err or both", value);
+		for (unsigned fd = 0; fd < 3; fd++)
+			if (words[i].port[fd])
+				c->stdio[fd] = words[i].port[fd];
+		if (!end)
+			return 0;
+		p = end + 1;
+	}
+}
+
+static int set_tty_size(struct cmdline *c, const char *value)
+{
+	if (!cmdline_parse_size(value, &c->tty_rows, &c->tty_columns))
+		return fail(c, "--tty-size=%.60s: expected ROWSxCOLUMNS", value);
+	return 0;
+}
+
 static int add_to(struct cmdline *c, struct strings *l, const char *name, const char *value)
 {
 	if (!*value)
@@ -337,7 +382,7 @@ static int option(struct cmdline *c, const char *word)
 		return 0;
 	}
 	static const char *const known[] = {"env", "cwd", "hostname", "boot", "ip", "root", "user",
-	    "loglevel", "trace", "mount", "strace"};
+	    "loglevel", "trace", "stdio", "tty-size", "mount", "strace"};
 	unsigned i = 0;
 	while (i < ARRAY_SIZE(known) && strcmp(name, known[i]))
 		i++;
@@ -373,6 +418,10 @@ static int option(struct cmdline *c, const char *word)
 	}
 	case 8:
 		return add_to(c, &c->trace, name, value);
+	case 9:
+		return set_stdio(c, value);
+	case 10:
+		return set_tty_size(c, value);
 	}
 	return add_mount(c, value);
 }

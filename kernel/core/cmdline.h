@@ -25,6 +25,9 @@ struct cmdline {
 	struct strings devices;			 /* values of virtio_mmio.device= */
 	char *cwd, *hostname, *boot, *ip, *root; /* NULL if not given */
 	bool strace;
+	/* Ports of the host that the descriptors 0, 1 and 2 are, instead of the console: 0 for none. */
+	uint8_t stdio[3];
+	uint16_t tty_rows, tty_columns; /* of the host's terminal; 0 if not given */
 	int loglevel; /* -1 if not given */
 	uint32_t uid, gid;
 	struct boot_command *commands;
@@ -43,3 +46,5 @@ const char *cmdline_getenv(const struct cmdline *c, const char *name, size_t len
 int cmdline_setenv(struct cmdline *c, const char *assignment);
 /* The parts of a --mount value, cut in place: 0 or -EINVAL. */
 int cmdline_split_mount(char *value, char **fstype, char **source, char **target);
+/* "ROWSxCOLUMNS" of a terminal; false if it is not that. */
+bool cmdline_parse_size(const char *s, uint16_t *rows, uint16_t *columns);

@@ -30,6 +30,7 @@ void report(const char *fmt, ...)
 	va_end(ap);
 	if (n > (int)sizeof line - 2)
 		n = (int)sizeof line - 2;
+	line[n++] = '\r';
 	line[n++] = '\n';
 	console_write(line, (size_t)n);
 }
@@ -145,7 +146,7 @@ void crash_kernel(struct trapframe *f, const char *fmt, ...)
 	vsnprintf(message, sizeof message, fmt, ap);
 	va_end(ap);
 	struct thread *t = current_thread();
-	report("\ncarrara: kernel panic on CPU %u, thread %d (%s): %s", this_cpu()->id, t ? t->tid : 0,
+	report("\r\ncarrara: kernel panic on CPU %u, thread %d (%s): %s", this_cpu()->id, t ? t->tid : 0,
 	    t ? t->name : "boot", message);
 	report_registers(f);
 	backtrace_kernel(f->rip, f->rbp);
@@ -162,7 +163,7 @@ void panic(const char *fmt, ...)
 	vsnprintf(message, sizeof message, fmt, ap);
 	va_end(ap);
 	struct thread *t = current_thread();
-	report("\ncarrara: kernel panic on CPU %u, thread %d (%s): %s", this_cpu()->id, t ? t->tid : 0,
+	report("\r\ncarrara: kernel panic on CPU %u, thread %d (%s): %s", this_cpu()->id, t ? t->tid : 0,
 	    t ? t->name : "boot", message);
 	backtrace_kernel((uint64_t)__builtin_return_address(0), (uint64_t)__builtin_frame_address(0));
 	crash_end(message);

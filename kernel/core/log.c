@@ -42,6 +42,9 @@ void klog(enum log_level level, const char *fmt, ...)
 	line[n++] = '\n';
 	append(line, (size_t)n);
 	if ((int)level <= log_console_level) {
+		/* The console's other end may be a terminal that takes bytes as they are. */
+		line[n - 1] = '\r';
+		line[n++] = '\n';
 		console_write("carrara: ", 9);
 		console_write(line + head, (size_t)(n - head));
 	}

@@ -15,6 +15,8 @@
 #include "drivers/block.h"
 #include "drivers/console.h"
 #include "drivers/drivers.h"
+#include "drivers/tty.h"
+#include "drivers/virtio/ports.h"
 #include "fs/special.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
@@ -29,6 +31,7 @@
 #define EX_USAGE 64
 #define EX_NOINPUT 66
 #define ROOT_DISK "vda"
+#define TERMINAL_PORT "/dev/vport0p4"
 
 static struct cmdline cmdline;
 long sys_sync(void); /* fs/ */
@@ -169,8 +172,7 @@ static struct program *start_program(struct boot_command *c)
 {
 	static char *const no_environment[] = {NULL};
 	const char *base = strrchr(c->argv.v[0], '/');
-	struct program *p =
-	    program_create(!c->background ? NULL : base ? base + 1 : c->argv.v[0]);
+	struct program *p = program_create(!c->background ? NULL : base ? base + 1 : c->argv.v[0]);
 
 	if (!p)
 		give_up(EX_NOINPUT, "no memory for the program", c->argv.v[0]);
@@ -218,9 +220,57 @@ static NORETURN void run_commands(void)
 	}
 	host_report("ready");
 	int code = program_wait(last);
+	ports_flush();
 	net_shutdown();
 	sys_sync();
 	finish_with(code);
+}
+
+/* The host says on a port when its terminal's size changes: lines "size ROWSxCOLUMNS". */
+static void follow_terminal(void *unused)
+{
+	struct file *f = vfs_open(AT_FDCWD, TERMINAL_PORT, O_RDONLY, 0);
+	char line[64];
+	size_t have = 0;
+	int64_t pos = 0;
+	long n;
+
+	(void)unused;
+	while (!is_err(f) && (n = file_read(f, line + have, sizeof line - 1 - have, &pos)) > 0) {
+		have += (size_t)n;
+		line[have] = 0;
+		for (char *end; (end = strchr(line, '\n'));) {
+			uint16_t rows, columns;
+			*end = 0;
+			if (!strncmp(line, "size ", 5) &&
+			    cmdline_parse_size(line + 5, &rows, &columns))
+				console_tty_resize(rows, columns);
+			have -= (size_t)(end + 1 - line);
+			memmove(line, end + 1, have + 1);
+		}
+		if (have == sizeof line - 1)
+			have = 0; /* not a line of ours */
+	}
+	if (!is_err(f))
+		file_put(f);
+}
+
+/* What the host's end of the standard descriptors is: ports instead of the console where it is no
+ * terminal, else a terminal of some size. */
+static void set_stdio(void)
+{
+	static char path[3][24];
+
+	for (unsigned fd = 0; fd < 3; fd++) {
+		if (!cmdline.stdio[fd])
+			continue;
+		snprintf(path[fd], sizeof path[fd], "/dev/vport0p%u", cmdline.stdio[fd]);
+		program_set_standard(fd, path[fd]);
+	}
+	if (cmdline.tty_rows || cmdline.tty_columns) {
+		console_tty_resize(cmdline.tty_rows, cmdline.tty_columns);
+		kthread_create("terminal", follow_terminal, NULL);
+	}
 }
 
 static void apply_options(void)
@@ -238,8 +288,9 @@ static void apply_trace(void)
 {
 	for (unsigned i = 0; i < cmdline.trace.n; i++) {
 		char *text = cmdline.trace.v[i];
-		int err = strchr(text, ',') ? trace_command(text)
-					    : trace_change(text, TRACE_MODES, TRACE_COUNT | TRACE_PRINT);
+		int err = strchr(text, ',')
+			      ? trace_command(text)
+			      : trace_change(text, TRACE_MODES, TRACE_COUNT | TRACE_PRINT);
 		if (err == -EINVAL)
 			pr_warn("--trace=%s: modes are count, record, print and backtrace", text);
 		else if (err < 0 || (!err && !strchr(text, ',') && !trace_on(text)))
@@ -262,5 +313,6 @@ void start_system(void)
 	add_stored_command();
 	if (net_configure(cmdline.ip))
 		finish(EX_USAGE);
+	set_stdio();
 	run_commands();
 }

@@ -129,6 +129,12 @@ static void input(const char *s, size_t n)
 	tty_input(&console_tty, s, n);
 }
 
+void console_tty_resize(uint16_t rows, uint16_t columns)
+{
+	struct winsize size = {.ws_row = rows, .ws_col = columns};
+	tty_resize(&console_tty, &size);
+}
+
 void console_tty_init(void)
 {
 	tty_init(&console_tty, &console_driver, NULL);

@@ -65,6 +65,8 @@ long tty_read(struct tty *t, struct file *f, struct iter *to);
 long tty_write(struct tty *t, struct file *f, struct iter *from);
 unsigned tty_poll(struct tty *t);
 long tty_ioctl(struct tty *t, struct file *f, unsigned cmd, unsigned long arg);
+/* Sets the size; a change is told to the foreground by SIGWINCH. */
+void tty_resize(struct tty *t, const struct winsize *size);
 /* An open by a session leader without a terminal makes this one its own unless O_NOCTTY. */
 void tty_opened(struct tty *t, struct file *f);
 /* Makes f (just opened) a file of terminal t; driver->opened has been called for it. */
@@ -78,5 +80,7 @@ void tty_forget(struct tty *t);
 /* Registers /dev/console, /dev/tty, /dev/tty0, /dev/ttyS0, /dev/hvc0 and takes the console's input.
  */
 void console_tty_init(void);
+/* The size of the host's terminal is known, or changed. Thread context. */
+void console_tty_resize(uint16_t rows, uint16_t columns);
 /* Registers /dev/ptmx and the devpts file system. */
 void pty_init(void);

@@ -197,15 +197,20 @@ static long set_termios(struct tty *t, const struct termios *n, bool flush)
 	return 0;
 }
 
+void tty_resize(struct tty *t, const struct winsize *size)
+{
+	bool changed = memcmp(size, &t->size, sizeof *size) != 0;
+	t->size = *size;
+	if (changed && t->foreground)
+		tty_signal_foreground(t->foreground, SIGWINCH);
+}
+
 static long set_size(struct tty *t, const void __user *arg)
 {
 	struct winsize size;
 	if (copy_from_user(&size, arg, sizeof size))
 		return -EFAULT;
-	bool changed = memcmp(&size, &t->size, sizeof size) != 0;
-	t->size = size;
-	if (changed && t->foreground)
-		tty_signal_foreground(t->foreground, SIGWINCH);
+	tty_resize(t, &size);
 	return 0;
 }
 

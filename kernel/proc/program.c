@@ -102,35 +102,50 @@ static struct program *borrow(struct program *p)
 	return old;
 }
 
-static int open_console(struct program *p, const char *mark)
+#define CONSOLE "/dev/console"
+
+static const char *standard_file[3] = {CONSOLE, CONSOLE, CONSOLE};
+
+void program_set_standard(unsigned fd, const char *path)
 {
-	struct program *old = borrow(p);
-	int err = 0;
-	struct file *f = vfs_open(AT_FDCWD, "/dev/console", O_RDWR, 0);
+	standard_file[fd] = path;
+}
+
+static struct file *open_standard(const char *path, const char *mark)
+{
+	struct file *f = vfs_open(AT_FDCWD, path, O_RDWR, 0);
 	if (is_err(f)) {
-		pr_err("cannot open /dev/console: %s", errno_name(-(int)ptr_err(f)));
-		err = (int)ptr_err(f);
-		goto out;
+		pr_err("cannot open %s: %s", path, errno_name(-(int)ptr_err(f)));
+		return f;
 	}
 	if (mark) {
 		struct file *marked = console_marked(f, mark);
 		file_put(f);
 		f = marked;
-		if (is_err(f)) {
-			err = (int)ptr_err(f);
-			goto out;
-		}
 	}
+	return f;
+}
+
+/* Descriptors 0, 1 and 2; those with the same path are one open file. */
+static int open_standards(struct program *p, const char *mark)
+{
+	struct program *old = borrow(p);
+	struct file *file[3] = {NULL, NULL, NULL};
+	int err = 0;
 	for (int i = 0; i < 3 && !err; i++) {
-		file_get(f);
-		int fd = fd_install(f, 0, false);
-		if (fd < 0) {
-			file_put(f);
-			err = fd;
-		}
+		const char *path = mark ? CONSOLE : standard_file[i];
+		for (int k = 0; k < i && !file[i]; k++)
+			if (mark || !strcmp(path, standard_file[k])) {
+				file[i] = file[k];
+				file_get(file[i]);
+			}
+		if (!file[i])
+			file[i] = open_standard(path, mark);
+		int fd = is_err(file[i]) ? (int)ptr_err(file[i]) : fd_install(file[i], 0, false);
+		if (fd < 0 && !is_err(file[i]))
+			file_put(file[i]);
+		err = fd < 0 ? fd : 0;
 	}
-	file_put(f);
-out:
 	borrow(old);
 	return err;
 }
@@ -158,7 +173,7 @@ struct program *program_create(const char *mark)
 	dentry_get(p->root);
 	p->cwd = p->root;
 	p->fds = fd_table_new();
-	if (!p->fds || open_console(p, mark)) {
+	if (!p->fds || open_standards(p, mark)) {
 		program_discard(p);
 		return NULL;
 	}

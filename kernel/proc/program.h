@@ -103,6 +103,9 @@ extern struct mutex programs_lock;
 /* An empty program: stdin, stdout, stderr on the console, cwd /, default limits. With a mark its lines
  * appear behind it (console_marked()). NULL without memory. */
 struct program *program_create(const char *mark);
+/* Programs made from now on without a mark have this file as descriptor fd (0 to 2; kept by the
+ * caller's memory) instead of the console. */
+void program_set_standard(unsigned fd, const char *path);
 void program_get(struct program *p);
 void program_put(struct program *p);
 struct program *program_find(int pid); /* referenced or NULL */

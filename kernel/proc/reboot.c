@@ -4,6 +4,7 @@
 #include <linux/reboot.h>
 #include "arch/x86/machine.h"
 #include "drivers/console.h"
+#include "drivers/virtio/ports.h"
 #include "proc/program.h"
 #include "sys/syscall.h"
 
@@ -29,6 +30,7 @@ SYSCALL(reboot, uint32_t magic, uint32_t magic2, uint32_t cmd, void __user *arg)
 	case LINUX_REBOOT_CMD_POWER_OFF:
 	case LINUX_REBOOT_CMD_HALT:
 		sys_sync();
+		ports_flush();
 		host_report("exit 0");
 		machine_power_off();
 	}

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -43,8 +44,9 @@ class Capstan:
         return json.loads(self.record.read_text())
 
     def cmdline(self):
+        """The kernel's command line, without the option that says what the standard descriptors are here."""
         args = self.qemu()["args"]
-        return args[args.index("-append") + 1]
+        return re.sub(r"^--stdio=\S+ ", "", args[args.index("-append") + 1])
 
     def image(self, name):
         return self.root / "repository" / name / (name.split("/")[-1] + ".qemu")

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Virtio console, port 0 (VIRTIO 1.2, section 5.3). Output is copied to a small ring of buffers;
- * drivers/console.c has one writer at a time. Input buffers are refilled from the interrupt.
+ * Virtio console, port 0 (VIRTIO 1.2, section 5.3); ports.c has the others. Output is copied to a
+ * small ring of buffers; drivers/console.c has one writer at a time. Input buffers are refilled
+ * from the interrupt.
  */
 #include <asm/errno.h>
 #include "arch/x86/cpu.h"
 #include "core/log.h"
 #include "drivers/console.h"
+#include "drivers/virtio/ports.h"
 #include "drivers/virtio/virtio.h"
 #include "lib/combine.h"
 #include "lib/string.h"
@@ -24,6 +26,7 @@ struct port {
 	char (*out)[BUFFER];
 	unsigned out_free[BUFFERS], nfree;
 	_Atomic bool failed;
+	struct ports *others; /* NULL without more ports */
 };
 
 static void reclaim_output(struct port *p)
@@ -85,11 +88,21 @@ static void port_interrupt(struct virtio_device *d, struct virtq *q)
 	struct port *p = d->private;
 	if (p && q == p->rx && !atomic_load(&p->failed))
 		combine(&p->attend, receive, p);
+	else if (p && p->others)
+		ports_interrupt(p->others, q);
+}
+
+static void port_there(void *arg)
+{
+	struct port *p = arg;
+	p->console.name = "hvc0";
+	p->console.write = port_write;
+	console_register(&p->console);
 }
 
 static int port_probe(struct virtio_device *d)
 {
-	int err = virtio_negotiate(d, 0);
+	int err = virtio_negotiate(d, VIRTIO_CONSOLE_F_MULTIPORT);
 	if (err)
 		return err;
 	struct port *p = kzalloc(sizeof *p);
@@ -110,12 +123,19 @@ static int port_probe(struct virtio_device *d)
 			offer(p, p->in[i]);
 	}
 	virtq_disable(p->tx);
+	if (virtio_has(d, VIRTIO_CONSOLE_F_MULTIPORT)) {
+		p->others = ports_probe(d, port_there, p);
+		if (!p->others)
+			return -ENOMEM;
+	}
 	d->private = p;
 	virtio_go(d);
 	virtio_kick(p->rx);
-	p->console.name = "hvc0";
-	p->console.write = port_write;
-	console_register(&p->console);
+	/* With several ports the host says whether there is one for the console. */
+	if (p->others)
+		ports_start(p->others);
+	else
+		port_there(p);
 	return 0;
 }
 

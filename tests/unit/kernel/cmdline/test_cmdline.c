@@ -81,7 +81,8 @@ static void options(void **state)
 	assert_int_equal(
 	    parse(&c, "--env=A=1 --env=B=2 --env=A=3 --cwd=/tmp --hostname=web --strace "
 		      "--loglevel=7 --ip=dhcp --user=33:44 --trace=vfs_* --trace=sched_* "
-		      "--mount=ramfs:none:/tmp --root=vdb --boot=default"),
+		      "--mount=ramfs:none:/tmp --root=vdb --boot=default --stdio=in,both "
+		      "--tty-size=40x132"),
 	    0);
 	assert_int_equal(c.env.n, 2);
 	assert_string_equal(cmdline_getenv(&c, "A", 1), "3");
@@ -91,6 +92,11 @@ static void options(void **state)
 	assert_string_equal(c.hostname, "web");
 	assert_true(c.strace);
 	assert_int_equal(c.loglevel, 7);
+	assert_int_equal(c.stdio[0], 1);
+	assert_int_equal(c.stdio[1], 2);
+	assert_int_equal(c.stdio[2], 2);
+	assert_int_equal(c.tty_rows, 40);
+	assert_int_equal(c.tty_columns, 132);
 	assert_string_equal(c.ip, "dhcp");
 	assert_int_equal(c.uid, 33);
 	assert_int_equal(c.gid, 44);
@@ -152,6 +158,11 @@ static void errors(void **state)
 	expect_error("--mount=ramfs /bin/true", "ramfs");
 	expect_error("--mount=ramfs:none:tmp /bin/true", "ramfs:none:tmp");
 	expect_error("--strace=yes /bin/true", "--strace");
+	expect_error("--stdio=in,outer /bin/true", "--stdio");
+	expect_error("--stdio= /bin/true", "--stdio");
+	expect_error("--tty-size=24 /bin/true", "--tty-size");
+	expect_error("--tty-size=24x80x /bin/true", "--tty-size");
+	expect_error("--tty-size=24x65536 /bin/true", "--tty-size");
 	expect_error("--boot=../x", "../x");
 	expect_error("/bin/echo 'open", "'open");
 	expect_error("/bin/echo \"open", "\"open");
