@@ -126,6 +126,8 @@ static void error_input(struct ns_instance *ns, const struct ns_pkt *pkt,
 		goto bad;
 	if (e.kind == NS_ICMP_TOO_BIG)
 		e.mtu = sane_mtu(&e, get16(q + (outer->v6 ? 4 : 2)));
+	e.quote = q + hlen;
+	e.quote_len = n - hlen;
 	f.lport = get16(q + hlen);
 	f.rport = get16(q + hlen + 2);
 	if (f.proto == NS_PROTO_TCP) {
@@ -137,6 +139,8 @@ static void error_input(struct ns_instance *ns, const struct ns_pkt *pkt,
 		if (e.kind == NS_ICMP_TOO_BIG && ns_udp_lookup(ns, &f))
 			ns_pmtu_set(ns, &f.remote, e.mtu);
 		ns_udp_icmp(ns, &f, &e);
+	} else if (ns->ops->raw_error) {
+		ns->ops->raw_error(ns->ctx, &f, &e);
 	}
 	return;
 bad:
@@ -189,7 +193,7 @@ void ns_icmp4_input(struct ns_instance *ns, struct ns_pkt *pkt, struct ns_flow *
 	const uint8_t *h;
 
 	NS_COUNT(ns, icmp_in);
-	if (len < 8 || !ns_pkt_linearize(pkt, off + NS_MIN(len, 8u + 60u + 8u)) ||
+	if (len < 8 || !ns_pkt_linearize(pkt, off + NS_MIN(len, 600u)) ||
 	    (!(pkt->flags & NS_PKT_CSUM_OK) && ns_csum_fold(ns_pkt_csum(pkt, off, len, 0)) != 0)) {
 		NS_COUNT(ns, icmp_in_err);
 		ns_pkt_put(pkt);

@@ -273,6 +273,8 @@ static void fail(struct ns_instance *ns, struct ns_neigh *e, uint64_t now)
 		err.offender = f.local;
 		if (p->len >= (uint32_t)(l4 - h) + 8 && (v6 || !(get16(h + 6) & 0x1fff)) &&
 		    (f.proto == NS_PROTO_TCP || f.proto == NS_PROTO_UDP)) {
+			err.quote = l4;
+			err.quote_len = p->len - (uint32_t)(l4 - h);
 			f.lport = get16(l4);
 			f.rport = get16(l4 + 2);
 			err.tcp_seq = get32(l4 + 4);

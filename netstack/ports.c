@@ -60,7 +60,7 @@ int ns_port_bind(struct ns_instance *ns, struct ns_bind *b, uint8_t proto, uint1
 		return -NS_EINVAL;
 	b->proto = proto;
 	b->listening = false;
-	if (!ns_addr_is_any(&b->addr) && !ns_addr_is_local(ns, &b->addr, 0) &&
+	if (!(b->flags & NS_BIND_FOREIGN) && !ns_addr_is_any(&b->addr) && !ns_addr_is_local(ns, &b->addr, 0) &&
 	    !ns_addr_is_multicast(&b->addr) &&
 	    !(ns_addr_is_v4(&b->addr) && proto == NS_PROTO_UDP && b->addr.w[3] == 0xffffffffu))
 		return -NS_EADDRNOTAVAIL;

@@ -107,3 +107,9 @@ public class Nets {
                        "--file", f"{tmp_path}/Nets.class:/app/Nets.class", "--host", java, "-Xint", "-cp", "/app",
                        "Nets")
     assert status == 0 and re.search(r"^lo 65536 true true .*127.0.0.1/8", text, re.M), text
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_ping(address):
+    status, text = run("--host", program("ping"), "-c", "3", "-i", "0.2", address)
+    assert status == 0 and "3 packets transmitted, 3 received, 0% packet loss" in text and "WARNING" not in text

@@ -19,7 +19,7 @@ struct dhcp_client {
 	struct ns_dhcp dhcp;
 	struct ns_udp udp;
 	uint32_t ifindex;
-	struct mutex lock; /* queue, bound */
+	struct mutex lock;	 /* queue, bound */
 	struct waitq wait;	 /* of the client's thread */
 	struct waitq bound_wait; /* of whoever waits for an address */
 	struct ns_pktq queue;

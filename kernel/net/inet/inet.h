@@ -76,6 +76,8 @@ struct conn {
 	_Atomic uint64_t ino;
 	uint32_t uid;
 	bool family6;
+	uint8_t min_ttl, min_hops; /* IP_MINTTL, IPV6_MINHOPCOUNT */
+	uint8_t cpu;		   /* that a packet came on last (SO_INCOMING_CPU) */
 	struct timer timer;
 	struct work work;
 	_Atomic int64_t wanted; /* when the engine wants its timer */
@@ -140,6 +142,10 @@ int sockaddr_fill(
 int inet_socket_create(struct socket *s);
 int tcp_socket_create(struct socket *s);
 int udp_socket_create(struct socket *s);
+int raw_socket_create(struct socket *s); /* raw and ping sockets */
+/* raw.c: what the engine tells raw sockets. Under inet.lock. */
+bool raw_input(void *ctx, const struct ns_flow *f, struct ns_pkt *pkt);
+void raw_error(void *ctx, const struct ns_flow *f, const struct ns_icmp_error *err);
 struct ns_pkt *inet_pkt_alloc(void *ctx, uint32_t linear, uint32_t nfrags);
 /* ioctl.c: interface ioctls, which every socket answers; -ENOTTY for others. */
 long inet_ioctl(struct socket *s, unsigned cmd, unsigned long arg);

@@ -62,10 +62,30 @@ SHOW_SOCKETS(tcp6, tcp_sockets, AF_INET6)
 SHOW_SOCKETS(udp, udp_sockets, AF_INET)
 SHOW_SOCKETS(udp6, udp_sockets, AF_INET6)
 
+#define SHOW_RAW(name, fam, ping)                           \
+	static int show_##name(struct seqbuf *s)            \
+	{                                                   \
+		struct lines l = {.s = s, .family = (fam)}; \
+		raw_sockets(put_socket, &l, ping);          \
+		return 0;                                   \
+	}
+SHOW_RAW(raw, AF_INET, false)
+SHOW_RAW(raw6, AF_INET6, false)
+SHOW_RAW(icmp, AF_INET, true)
+SHOW_RAW(icmp6, AF_INET6, true)
+
 struct usage {
 	unsigned tcp, tcp6, orphans, established, udp, udp6;
 	uint64_t memory;
 };
+
+static bool count_raw(const struct socket_view *v, void *arg)
+{
+	unsigned *n = arg;
+
+	n[v->family == AF_INET6]++;
+	return true;
+}
 
 static bool count_socket(const struct socket_view *v, void *arg)
 {
@@ -96,7 +116,9 @@ static int show_sockstat(struct seqbuf *s)
 	seq_printf(s, "sockets: used %d\n", socket_count());
 	seq_printf(s, "TCP: inuse %u orphan %u tw %u alloc %u mem %u\n", u.tcp, u.orphans,
 	    time_wait_count(), u.tcp + u.tcp6, pages);
-	seq_printf(s, "UDP: inuse %u mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\n", u.udp);
+	unsigned raw[2] = {0};
+	raw_sockets(count_raw, raw, false);
+	seq_printf(s, "UDP: inuse %u mem 0\nUDPLITE: inuse 0\nRAW: inuse %u\n", u.udp, raw[0]);
 	seq_puts(s, "FRAG: inuse 0 memory 0\n");
 	return 0;
 }
@@ -107,8 +129,10 @@ static int show_sockstat6(struct seqbuf *s)
 
 	tcp_sockets(count_socket, &u);
 	udp_sockets(count_socket, &u);
-	seq_printf(s, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse 0\nRAW6: inuse 0\n", u.tcp6,
-	    u.udp6);
+	unsigned raw[2] = {0};
+	raw_sockets(count_raw, raw, false);
+	seq_printf(s, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse 0\nRAW6: inuse %u\n", u.tcp6,
+	    u.udp6, raw[1]);
 	seq_puts(s, "FRAG6: inuse 0 memory 0\n");
 	return 0;
 }
@@ -331,7 +355,9 @@ void inet_proc_init(void)
 	    {PROC_NET_SOCKSTAT6, show_sockstat6}, {PROC_NET_DEV, show_dev},
 	    {PROC_NET_IF_INET6, show_if_inet6}, {PROC_NET_ROUTE, show_route},
 	    {PROC_NET_IPV6_ROUTE, show_ipv6_route}, {PROC_NET_ARP, show_arp},
-	    {PROC_NET_SNMP, show_snmp}, {PROC_NET_NETSTAT, show_netstat}};
+	    {PROC_NET_RAW, show_raw}, {PROC_NET_RAW6, show_raw6}, {PROC_NET_ICMP, show_icmp},
+	    {PROC_NET_ICMP6, show_icmp6}, {PROC_NET_SNMP, show_snmp},
+	    {PROC_NET_NETSTAT, show_netstat}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(files); i++)
 		proc_net_register(files[i].which, files[i].show);

@@ -39,6 +39,12 @@ static bool deliver(const struct ns_flow *flow, struct ns_pkt *pkt)
 	rcu_read_unlock();
 	if (!c)
 		return false;
+	if (unlikely(pkt->ttl < (flow->v6 ? c->min_hops : c->min_ttl))) {
+		ns_pkt_put(pkt);
+		conn_put(c);
+		return true;
+	}
+	c->cpu = (uint8_t)this_cpu()->id;
 	bool data = carries_data(pkt);
 	if (conn_push(c, pkt))
 		conn_kick(c, data);

@@ -58,13 +58,25 @@ int sockaddr_fill(
 
 int inet_socket_create(struct socket *s)
 {
+	int icmp = s->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+
+	if (s->protocol < 0 || s->protocol >= IPPROTO_MAX)
+		return -EINVAL;
 	switch (s->type) {
 	case SOCK_STREAM:
-		return s->protocol == 0 || s->protocol == IPPROTO_TCP ? tcp_socket_create(s)
-								      : -EPROTONOSUPPORT;
+		if (s->protocol && s->protocol != IPPROTO_TCP)
+			return -EPROTONOSUPPORT;
+		s->protocol = IPPROTO_TCP;
+		return tcp_socket_create(s);
 	case SOCK_DGRAM:
-		return s->protocol == 0 || s->protocol == IPPROTO_UDP ? udp_socket_create(s)
-								      : -EPROTONOSUPPORT;
+		if (s->protocol == icmp)
+			return raw_socket_create(s);
+		if (s->protocol && s->protocol != IPPROTO_UDP)
+			return -EPROTONOSUPPORT;
+		s->protocol = IPPROTO_UDP;
+		return udp_socket_create(s);
+	case SOCK_RAW:
+		return s->protocol ? raw_socket_create(s) : -EPROTONOSUPPORT;
 	}
 	return -ESOCKTNOSUPPORT;
 }

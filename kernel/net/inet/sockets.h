@@ -28,5 +28,6 @@ struct socket_view {
 typedef bool socket_view_fn(const struct socket_view *v, void *arg);
 void tcp_sockets(socket_view_fn *fn, void *arg);
 void udp_sockets(socket_view_fn *fn, void *arg);
+void raw_sockets(socket_view_fn *fn, void *arg, bool ping);
 /* udp.c: fills in what belongs to one of its sockets; false if it is the kernel's own. */
 bool udp_view(struct ns_udp *udp, struct socket_view *v);

@@ -184,6 +184,8 @@ static const struct ns_ops ops = {
     .tcp_deliver = tcp_deliver,
     .tcp_icmp = tcp_icmp,
     .tcp_in_use = tcp_in_use,
+    .raw_input = raw_input,
+    .raw_error = raw_error,
     .notify = notify,
     .log = log_line,
 };

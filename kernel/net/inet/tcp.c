@@ -10,6 +10,7 @@
 #include "mm/kmalloc.h"
 #include "net/inet/inet.h"
 #include "net/inet/tcp_socket.h"
+#include "proc/program.h"
 #include "sys/syscall.h"
 
 /* --- listeners --- */
@@ -133,6 +134,11 @@ static int tcp_accept(struct socket *s, struct socket *fresh, bool nonblock)
 		return err == -ETIMEDOUT ? -EAGAIN : err == -EINTR ? -ERESTARTSYS : err;
 	}
 	fresh->private = fs;
+	fs->o = ts->o;
+	fs->zerocopy = ts->zerocopy;
+	error_queue_init(&fs->errors);
+	fs->c->min_ttl = ts->o.min_ttl;
+	fs->c->min_hops = ts->o.min_hops;
 	fresh->linger = s->linger;
 	fresh->linger_seconds = s->linger_seconds;
 	fresh->keep_alive = s->keep_alive;
@@ -170,9 +176,11 @@ void tcp_prepare_bind(struct socket *s, struct ns_bind *b)
 	struct tcp_socket *ts = s->private;
 
 	b->flags = (s->reuse_address ? NS_BIND_REUSEADDR : 0) |
-		   (s->reuse_port ? NS_BIND_REUSEPORT : 0) | (ts->v6only ? NS_BIND_V6ONLY : 0);
+		   (s->reuse_port ? NS_BIND_REUSEPORT : 0) | (ts->v6only ? NS_BIND_V6ONLY : 0) |
+		   (options_foreign(&ts->o) ? NS_BIND_FOREIGN : 0);
 	b->v6 = s->family == AF_INET6;
-	b->owner = 0;
+	b->owner = current_program() ? current_program()->cred.euid : 0;
+	b->ifindex = ts->o.bound_if;
 }
 
 static int tcp_bind(struct socket *s, const struct address *a, unsigned len)
@@ -186,13 +194,22 @@ static int tcp_bind(struct socket *s, const struct address *a, unsigned len)
 
 	if (err)
 		return err;
-	if (b->bound || ts->listener || ns_tcp_get_state(&ts->c->tcp) != NS_TCP_CLOSED)
+	if (s->family == AF_INET6 && ts->v6only && ns_addr_is_v4(&addr))
+		return -EINVAL;
+	if (b->bound || ts->address_only || ts->listener ||
+	    ns_tcp_get_state(&ts->c->tcp) != NS_TCP_CLOSED)
 		return -EINVAL;
 	inet_lock();
 	tcp_prepare_bind(s, b);
 	b->addr = addr;
-	b->ifindex = ts->bound_if ? ts->bound_if : ns_addr_is_linklocal(&addr) ? ifindex : 0;
-	err = ns_port_bind(inet.ns, b, NS_PROTO_TCP, port);
+	if (!b->ifindex && ns_addr_is_linklocal(&addr))
+		b->ifindex = ifindex;
+	ts->address_only = !port && ts->o.bind_no_port;
+	if (!ts->address_only)
+		err = ns_port_bind(inet.ns, b, NS_PROTO_TCP, port);
+	else if (!ns_addr_is_any(&addr) && !options_foreign(&ts->o) &&
+		 !ns_addr_is_local(inet.ns, &addr, 0))
+		err = -EADDRNOTAVAIL;
 	inet_unlock();
 	return err;
 }
@@ -203,9 +220,9 @@ static int choose_flow(
 {
 	struct ns_tcp *tcp = &ts->c->tcp;
 	struct ns_dst dst;
-	bool bound_addr = tcp->bind.bound && !ns_addr_is_any(&tcp->bind.addr);
+	bool bound_addr = (tcp->bind.bound || ts->address_only) && !ns_addr_is_any(&tcp->bind.addr);
 	int err = ns_route_lookup(inet.ns, addr, bound_addr ? &tcp->bind.addr : NULL,
-	    ts->bound_if ? ts->bound_if : ifindex, &dst);
+	    options_interface(&ts->o) ? options_interface(&ts->o) : ifindex, &dst);
 
 	if (err)
 		return err;
@@ -262,6 +279,8 @@ static int tcp_connect(struct socket *s, const struct address *a, unsigned len, 
 		return err;
 	if (ts->listener)
 		return -EISCONN;
+	if (s->family == AF_INET6 && ts->v6only && ns_addr_is_v4(&addr))
+		return -ENETUNREACH;
 	if (ns_addr_is_any(&addr)) /* as Linux: this host */
 		addr = ns_addr_is_v4(&addr) ? ns_ip4(127, 0, 0, 1) : (struct ns_addr){.b[15] = 1};
 	conn_lock(c);
@@ -364,6 +383,12 @@ static long tcp_send(struct socket *s, struct message *m)
 	} while (m->data.count);
 	conn_unlock(c);
 	receive_loopback();
+	/* The data was copied, so the program has its memory back already. */
+	if (done && m->flags & MSG_ZEROCOPY && ts->zerocopy) {
+		error_queue_zerocopy(
+		    &ts->errors, __atomic_fetch_add(&ts->zerocopies, 1, __ATOMIC_RELAXED), true);
+		poll_notify(&c->poll, EPOLLERR);
+	}
 	return done ? done : r == -ENOTCONN ? -EPIPE : r;
 }
 
@@ -378,6 +403,8 @@ static long tcp_receive(struct socket *s, struct message *m)
 	size_t want = m->data.count;
 	long done = 0, r = 0;
 
+	if (m->flags & MSG_ERRQUEUE)
+		return error_queue_receive(&ts->errors, s, m);
 	if (ts->listener)
 		return -ENOTCONN;
 	if (!want)
@@ -447,6 +474,8 @@ static unsigned tcp_poll(struct socket *s)
 	unsigned m = conn_ready(ts->c);
 	if (ns_tcp_get_state(&ts->c->tcp) == NS_TCP_CLOSED && !ts->c->in_table && !ts->c->tcp.error)
 		m |= EPOLLOUT | EPOLLHUP; /* never connected: as Linux says it */
+	if (!error_queue_empty(&ts->errors))
+		m |= EPOLLERR;
 	conn_unlock(ts->c);
 	return m;
 }
@@ -485,6 +514,7 @@ static void tcp_release(struct socket *s)
 			linger(s, ts->c);
 		conn_release(ts->c, abort);
 	}
+	error_queue_destroy(&ts->errors);
 	kfree(ts);
 }
 
@@ -517,6 +547,8 @@ int tcp_socket_create(struct socket *s)
 		kfree(ts);
 		return -ENOMEM;
 	}
+	inet_options_init(&ts->o);
+	error_queue_init(&ts->errors);
 	s->ops = &tcp_socket_ops;
 	s->private = ts;
 	return 0;

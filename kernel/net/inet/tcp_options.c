@@ -71,6 +71,17 @@ static int set_buffer(struct socket *s, int level, int name, const void *value, 
 	    ts->c, rcv ? NS_OPT_RCVBUF : NS_OPT_SNDBUF, rcv ? s->receive_buffer : s->send_buffer);
 }
 
+static int set_common(struct socket *s, int level, int name, const void *value, unsigned len)
+{
+	struct tcp_socket *ts = s->private;
+	int err = inet_set_option(s, &ts->o, level, name, value, len);
+
+	/* The receive path looks at these. */
+	ts->c->min_ttl = ts->o.min_ttl;
+	ts->c->min_hops = ts->o.min_hops;
+	return err;
+}
+
 int tcp_set_option(struct socket *s, int level, int name, const void *value, unsigned len)
 {
 	struct tcp_socket *ts = s->private;
@@ -87,10 +98,16 @@ int tcp_set_option(struct socket *s, int level, int name, const void *value, uns
 		conn_unlock(ts->c);
 		return err ? -ENOENT : 0;
 	}
-	if (len < sizeof v)
-		return len == 1 && level == SOL_IP ? 0 : -EINVAL;
-	memcpy(&v, value, sizeof v);
+	if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
+		return set_common(s, level, name, value, len);
 	int i = find_engine_option(level, name);
+	int bad = level == SOL_IP  ? option_in(value, len, &v)
+		  : len < sizeof v ? -EINVAL
+				   : option_in(value, len, &v);
+	if (bad)
+		return bad;
+	if (i >= 0 && level == SOL_IPV6 && s->family != AF_INET6)
+		return -ENOPROTOOPT;
 	if (i >= 0) {
 		int err = set_engine_option(ts->c, engine_options[i].opt, v);
 		if (name == TCP_MAXSEG && level == SOL_TCP)
@@ -108,6 +125,12 @@ int tcp_set_option(struct socket *s, int level, int name, const void *value, uns
 		}
 		return -ENOPROTOOPT;
 	}
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY) {
+		if (v < 0 || v > 1)
+			return -EINVAL;
+		ts->zerocopy = v;
+		return 0;
+	}
 	if (level == SOL_IPV6 && name == IPV6_V6ONLY) {
 		if (s->family != AF_INET6)
 			return -ENOPROTOOPT;
@@ -116,9 +139,7 @@ int tcp_set_option(struct socket *s, int level, int name, const void *value, uns
 		ts->v6only = v;
 		return 0;
 	}
-	if (level == SOL_SOCKET)
-		return -ENOPROTOOPT;
-	return inet_set_option(s, level, name, v, &ts->bound_if);
+	return set_common(s, level, name, value, len);
 }
 
 static int get_info(struct tcp_socket *ts, void *value, unsigned *len)
@@ -204,14 +225,23 @@ int tcp_get_option(struct socket *s, int level, int name, void *value, unsigned 
 		return option_out(value, len, v);
 	}
 	int i = find_engine_option(level, name);
+	if (i >= 0 && level == SOL_IPV6 && s->family != AF_INET6)
+		return -ENOPROTOOPT;
 	if (i >= 0 && level != SOL_SOCKET) {
 		conn_lock(ts->c);
 		v = (int)ns_tcp_getopt(&ts->c->tcp, engine_options[i].opt);
 		conn_unlock(ts->c);
 		return option_out(value, len, v);
 	}
-	if (level == SOL_SOCKET)
-		return -ENOPROTOOPT;
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
+		return option_out(value, len, ts->zerocopy);
+	if (level == SOL_SOCKET && name == SO_INCOMING_CPU)
+		return option_out(value, len, ts->c->cpu);
+	if ((level == SOL_IP && name == IP_MTU) || (level == SOL_IPV6 && name == IPV6_MTU)) {
+		if (!ts->c->tcp.dst.mtu)
+			return -ENOTCONN;
+		return option_out(value, len, (int)ts->c->tcp.dst.mtu);
+	}
 	if (level == SOL_TCP) {
 		if (name == TCP_DEFER_ACCEPT)
 			return option_out(value, len, (int)ts->defer_accept);
@@ -221,7 +251,7 @@ int tcp_get_option(struct socket *s, int level, int name, void *value, unsigned 
 	}
 	if (level == SOL_IPV6 && name == IPV6_V6ONLY)
 		return option_out(value, len, ts->v6only);
-	return inet_get_option(s, level, name, value, len);
+	return inet_get_option(s, &ts->o, level, name, value, len);
 }
 
 void tcp_inherit(const struct ns_tcp *from, struct ns_tcp *to)

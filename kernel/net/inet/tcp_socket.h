@@ -2,7 +2,8 @@
 /* The private part of a stream socket. */
 #pragma once
 
-#include "net/inet/inet.h"
+#include "net/inet/errqueue.h"
+#include "net/inet/options.h"
 
 struct tcp_listener {
 	struct ns_tcp_listener l; /* inet.lock */
@@ -18,8 +19,12 @@ struct tcp_listener {
 struct tcp_socket {
 	struct conn *c;
 	struct tcp_listener *listener; /* after listen() */
-	bool v6only, fixed_rcvbuf, fixed_sndbuf;
-	uint32_t defer_accept, bound_if;
+	bool v6only, fixed_rcvbuf, fixed_sndbuf, zerocopy;
+	bool address_only; /* bound to an address without a port (IP_BIND_ADDRESS_NO_PORT) */
+	struct inet_options o;
+	struct error_queue errors;
+	uint32_t defer_accept;
+	uint32_t zerocopies; /* sends with MSG_ZEROCOPY so far */
 	int max_segment;
 };
 

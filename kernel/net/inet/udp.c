@@ -1,89 +1,61 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Datagram sockets. Sending takes the socket's own lock only. Received datagrams come from the slow
- * path (inet.lock held) and wait in a bounded queue.
+ * UDP sockets. Sending needs no lock but the socket's own where data is corked; received datagrams
+ * come from the slow path (inet.lock held) and wait in the queue of struct dgram.
  */
 #include <asm/errno.h>
-#include <asm/ioctls.h>
 #include <linux/eventpoll.h>
 #include <linux/in.h>
 #include <linux/in6.h>
-#include <linux/ipv6.h>
-#include <linux/sockios.h>
+#include <linux/udp.h>
 #include "lib/string.h"
 #include "mm/kmalloc.h"
-#include "mm/uaccess.h"
-#include "net/inet/inet.h"
-#include "net/inet/options.h"
+#include "net/inet/dgram.h"
 #include "net/inet/sockets.h"
-#include "sys/syscall.h"
+#include "proc/program.h"
 
-#define UDP_MAX 65507
+#define UDP_MAX4 65507
+#define UDP_MAX6 65527
+#define SEGMENTS_MAX 128 /* of one UDP_SEGMENT send */
 
 struct udp_socket {
-	struct ns_udp udp; /* inet.lock for what receives, lock for sending */
-	struct socket *s;
-	struct mutex lock; /* the queue */
-	struct ns_pktq queue;
-	size_t queued; /* bytes of memory */
-	struct waitq wait;
-	struct poll_head poll;
-	struct ns_pkt *corked;
-	uint32_t bound_if;
-	bool v6only, shut_read, shut_write, pktinfo, pktinfo6, recv_ttl, recv_tos;
-	uint64_t dropped;
+	struct ns_udp udp; /* inet.lock for what receives */
+	struct dgram d;
+	bool v6only, no_check, no_check6_tx, gro, zerocopy;
+	uint16_t segment;
+	uint32_t zerocopies; /* sends with MSG_ZEROCOPY so far */
+	/* Corked data; send_lock. */
+	struct mutex send_lock;
+	bool cork;
+	char *corked;
+	size_t ncorked;
+	struct ns_addr cork_to;
+	uint16_t cork_port; /* 0: the connected peer */
 };
-
-/* What a queued packet must remember besides its bytes, in pkt->user. */
-static void remember(struct ns_pkt *p, const struct ns_flow *f)
-{
-	p->next_hop = f->remote; /* a received packet has no use for it */
-	p->user[0] = (uint64_t)f->rport << 32 | f->ifindex;
-}
 
 static void on_recv(struct ns_udp *udp, const struct ns_flow *flow, struct ns_pkt *pkt)
 {
-	struct udp_socket *u = container_of(udp, struct udp_socket, udp);
-
-	mutex_lock(&u->lock);
-	if (u->shut_read || u->queued + pkt->block > (size_t)u->s->receive_buffer) {
-		u->dropped++;
-		mutex_unlock(&u->lock);
-		ns_pkt_put(pkt);
-		return;
-	}
-	remember(pkt, flow);
-	memcpy(pkt->user + 1, &flow->local.b[8], 8);
-	u->queued += pkt->block;
-	ns_pktq_push(&u->queue, pkt);
-	waitq_wake(&u->wait, 1);
-	mutex_unlock(&u->lock);
-	poll_notify(&u->poll, EPOLLIN | EPOLLRDNORM);
+	dgram_push(&container_of(udp, struct udp_socket, udp)->d, flow, pkt);
 }
 
 static void on_error(struct ns_udp *udp, const struct ns_flow *flow, const struct ns_icmp_error *e)
 {
-	struct udp_socket *u = container_of(udp, struct udp_socket, udp);
-
-	(void)flow;
-	if (!udp->rport) /* unconnected sockets hear nothing, as on Linux without IP_RECVERR */
-		return;
-	mutex_lock(&u->lock);
-	atomic_store(&u->s->error, e->err);
-	waitq_wake_all(&u->wait);
-	mutex_unlock(&u->lock);
-	poll_notify(&u->poll, EPOLLERR | EPOLLIN);
+	dgram_error(&container_of(udp, struct udp_socket, udp)->d, flow, e, 8, udp->rport != 0);
 }
+
+/* --- names --- */
 
 static void prepare_bind(struct udp_socket *u)
 {
+	const struct socket *s = u->d.s;
 	struct ns_bind *b = &u->udp.bind;
 
-	b->flags = (u->s->reuse_address ? NS_BIND_REUSEADDR : 0) |
-		   (u->s->reuse_port ? NS_BIND_REUSEPORT : 0) | (u->v6only ? NS_BIND_V6ONLY : 0);
-	b->v6 = u->s->family == AF_INET6;
-	if (u->bound_if)
-		b->ifindex = u->bound_if;
+	b->flags = (s->reuse_address ? NS_BIND_REUSEADDR : 0) |
+		   (s->reuse_port ? NS_BIND_REUSEPORT : 0) | (u->v6only ? NS_BIND_V6ONLY : 0) |
+		   (options_foreign(&u->d.o) ? NS_BIND_FOREIGN : 0);
+	b->v6 = s->family == AF_INET6;
+	b->owner = current_program() ? current_program()->cred.euid : 0;
+	b->ifindex = u->d.o.bound_if;
 }
 
 static int udp_bind(struct socket *s, const struct address *a, unsigned len)
@@ -96,6 +68,8 @@ static int udp_bind(struct socket *s, const struct address *a, unsigned len)
 
 	if (err)
 		return err;
+	if (s->family == AF_INET6 && u->v6only && ns_addr_is_v4(&addr))
+		return -EINVAL;
 	inet_lock();
 	if (u->udp.bind.bound) {
 		err = -EINVAL;
@@ -120,7 +94,7 @@ static int bind_any(struct udp_socket *u)
 		err = ns_udp_bind(inet.ns, &u->udp, 0);
 	}
 	inet_unlock();
-	return err;
+	return err == -EADDRINUSE ? -EAGAIN : err;
 }
 
 static int udp_connect(struct socket *s, const struct address *a, unsigned len, bool nonblock)
@@ -129,14 +103,15 @@ static int udp_connect(struct socket *s, const struct address *a, unsigned len, 
 	struct ns_addr addr = {0};
 	uint16_t port = 0;
 	uint32_t ifindex;
-	int err = 0;
+	bool dissolve = len >= sizeof(uint16_t) && a->family == AF_UNSPEC;
 
 	(void)nonblock;
-	bool dissolve = len >= sizeof(uint16_t) && a->family == AF_UNSPEC;
 	if (!dissolve) {
-		err = sockaddr_parse(a, len, s->family, &addr, &port, &ifindex);
+		int err = sockaddr_parse(a, len, s->family, &addr, &port, &ifindex);
 		if (err)
 			return err;
+		if (u->v6only && ns_addr_is_v4(&addr))
+			return -ENETUNREACH;
 		if (ns_addr_is_any(&addr))
 			addr = ns_addr_is_v4(&addr) ? ns_ip4(127, 0, 0, 1)
 						    : (struct ns_addr){.b[15] = 1};
@@ -144,7 +119,8 @@ static int udp_connect(struct socket *s, const struct address *a, unsigned len, 
 	inet_lock();
 	if (!u->udp.bind.bound)
 		prepare_bind(u);
-	err = ns_udp_connect(inet.ns, &u->udp, dissolve ? NULL : &addr, port);
+	u->udp.broadcast = s->broadcast;
+	int err = ns_udp_connect(inet.ns, &u->udp, dissolve ? NULL : &addr, port);
 	inet_unlock();
 	return err;
 }
@@ -160,325 +136,314 @@ static int udp_name(struct socket *s, struct address *a, bool peer)
 	    a, s->family, &u->udp.bind.addr, u->udp.bind.port, u->udp.bind.ifindex);
 }
 
-static int copy_message(struct message *m, struct ns_pkt *p)
-{
-	size_t n = m->data.count;
+/* --- sending --- */
 
-	return iter_from(&m->data, ns_pkt_append(p, (uint32_t)n), n) == n ? 0 : -EFAULT;
+struct target {
+	struct ns_addr addr;
+	uint16_t port; /* 0: the connected peer */
+	struct dgram_send how;
+};
+
+/* One datagram of n bytes from the iterator, or of `data`. */
+static int send_one(
+    struct udp_socket *u, const struct target *t, struct iter *from, const char *data, size_t n)
+{
+	const struct dgram *d = &u->d;
+	const struct ns_addr *to = t->port ? &t->addr : &u->udp.remote;
+	bool v4 = ns_addr_is_v4(to);
+	struct ns_udp as = u->udp; /* the engine only reads it */
+	struct ns_pkt *p = inet_pkt_alloc(NULL, NS_HEADROOM + (uint32_t)n, 0);
+
+	if (!p)
+		return -ENOBUFS;
+	p->data += NS_HEADROOM;
+	char *room = (char *)ns_pkt_append(p, (uint32_t)n);
+	if (data)
+		memcpy(room, data, n);
+	else if (iter_from(from, room, n) != n) {
+		ns_pkt_put(p);
+		return -EFAULT;
+	}
+	as.ttl = t->how.ttl;
+	as.tos = t->how.tos;
+	as.mcast_ttl = d->mcast_ttl;
+	as.mcast_if = d->mcast_if;
+	as.mcast_noloop = d->mcast_noloop;
+	as.broadcast = d->s->broadcast;
+	as.no_check = v4 && u->no_check;
+	as.dont_fragment = dgram_dont_fragment(d, !v4);
+	int err = ns_udp_send(inet.ns, &as, t->port ? &t->addr : NULL, t->port,
+	    t->how.have_src ? &t->how.src : NULL, t->how.ifindex, p);
+	if (err == -EMSGSIZE) {
+		struct ns_dst dst;
+		uint32_t mtu =
+		    ns_route_lookup(inet.ns, to, NULL, t->how.ifindex, &dst) ? 0 : dst.mtu;
+		dgram_local_error(&u->d, err, to, t->port ? t->port : u->udp.rport, mtu);
+	}
+	return err;
 }
 
-/* IP_PKTINFO and IPV6_PKTINFO of a message to send. */
-static void sender_of(const struct message *m, struct ns_addr *src, uint32_t *ifindex, bool *have)
+/* UDP_SEGMENT: many datagrams of the same size from one call. */
+static long send_segments(struct udp_socket *u, const struct target *t, struct message *m)
 {
-	const struct cmsg_header *h = NULL;
+	size_t total = m->data.count, segment = t->how.segment;
 
-	*have = false;
-	while ((h = message_next_control(m, h))) {
-		if (h->level == SOL_IP && h->type == IP_PKTINFO) {
-			struct in_pktinfo i;
-			memcpy(&i, control_data(h), sizeof i);
-			*ifindex = (uint32_t)i.ipi_ifindex;
-			*src = ns_addr_v4(&i.ipi_spec_dst);
-			*have = i.ipi_spec_dst.s_addr != 0;
-		} else if (h->level == SOL_IPV6 && h->type == IPV6_PKTINFO) {
-			struct in6_pktinfo i;
-			memcpy(&i, control_data(h), sizeof i);
-			*ifindex = (uint32_t)i.ipi6_ifindex;
-			*src = ns_addr_v6(&i.ipi6_addr);
-			*have = !ns_addr_is_any(src);
+	if (total > segment * SEGMENTS_MAX)
+		return -EINVAL;
+	for (size_t done = 0; done < total;) {
+		size_t n = MIN(segment, total - done);
+		int err = send_one(u, t, &m->data, NULL, n);
+		if (err)
+			return done ? (long)done : err;
+		done += n;
+	}
+	return (long)total;
+}
+
+/* With send_lock: what was corked goes out as one datagram. */
+static int uncork(struct udp_socket *u, const struct dgram_send *how)
+{
+	struct target t = {.addr = u->cork_to, .port = u->cork_port, .how = *how};
+	int err = u->corked ? send_one(u, &t, NULL, u->corked, u->ncorked) : 0;
+
+	kfree(u->corked);
+	u->corked = NULL;
+	u->ncorked = 0;
+	return err;
+}
+
+static long send_corked(struct udp_socket *u, const struct target *t, struct message *m, bool more)
+{
+	size_t n = m->data.count;
+	long r;
+
+	mutex_lock(&u->send_lock);
+	char *bigger = u->ncorked + n > UDP_MAX4 ? NULL : krealloc(u->corked, u->ncorked + n + 1);
+	if (!bigger) {
+		r = u->ncorked + n > UDP_MAX4 ? -EMSGSIZE : -ENOBUFS;
+	} else {
+		if (!u->corked) { /* the first part says where to */
+			u->cork_to = t->addr;
+			u->cork_port = t->port;
+		}
+		u->corked = bigger;
+		if (iter_from(&m->data, bigger + u->ncorked, n) != n) {
+			r = -EFAULT;
+		} else {
+			u->ncorked += n;
+			r = more ? 0 : uncork(u, &t->how);
+			r = r ? r : (long)n;
 		}
 	}
+	mutex_unlock(&u->send_lock);
+	return r;
+}
+
+static int choose_target(struct udp_socket *u, struct message *m, struct target *t)
+{
+	struct socket *s = u->d.s;
+	uint32_t ifindex = 0;
+	int err;
+
+	*t = (struct target){.port = 0};
+	if (m->name) {
+		err = sockaddr_parse(m->name, m->name_len, s->family, &t->addr, &t->port, &ifindex);
+		if (err)
+			return err;
+		if (!t->port)
+			return -EINVAL;
+		if (u->v6only && ns_addr_is_v4(&t->addr))
+			return -ENETUNREACH;
+		if (ns_addr_is_any(&t->addr)) /* as Linux: this host */
+			t->addr = ns_addr_is_v4(&t->addr) ? ns_ip4(127, 0, 0, 1)
+							  : (struct ns_addr){.b[15] = 1};
+	} else if (!u->udp.rport) {
+		return -EDESTADDRREQ;
+	}
+	err = dgram_control(&u->d, m, &t->how);
+	if (ifindex)
+		t->how.ifindex = ifindex;
+	if (!t->how.segment)
+		t->how.segment = u->segment;
+	return err;
 }
 
 static long udp_send(struct socket *s, struct message *m)
 {
 	struct udp_socket *u = s->private;
-	struct ns_addr to, src;
-	uint16_t port = 0;
-	uint32_t ifindex = 0;
 	size_t n = m->data.count;
-	bool have_src;
+	struct target t;
 	int err = atomic_exchange(&s->error, 0);
 
 	if (err)
 		return -err;
-	if (u->shut_write)
+	if (m->flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (u->d.shut_write)
 		return -EPIPE;
-	if (n > UDP_MAX)
+	if (n > (s->family == AF_INET ? UDP_MAX4 : UDP_MAX6))
 		return -EMSGSIZE;
-	if (m->name &&
-	    (err = sockaddr_parse(m->name, m->name_len, s->family, &to, &port, &ifindex)))
+	if ((err = choose_target(u, m, &t)))
 		return err;
-	if (!m->name && !u->udp.rport)
-		return -EDESTADDRREQ;
 	if (!u->udp.bind.bound && (err = bind_any(u)))
 		return err;
-	struct ns_pkt *p = inet_pkt_alloc(NULL, NS_HEADROOM + (uint32_t)n, 0);
-	if (!p)
-		return -ENOBUFS;
-	p->data += NS_HEADROOM;
-	if (copy_message(m, p)) {
-		ns_pkt_put(p);
-		return -EFAULT;
-	}
-	u->udp.broadcast = s->broadcast;
-	sender_of(m, &src, &ifindex, &have_src);
-	err = ns_udp_send(
-	    inet.ns, &u->udp, m->name ? &to : NULL, port, have_src ? &src : NULL, ifindex, p);
+	long r;
+	bool more = m->flags & MSG_MORE || u->cork;
+	if (more || u->corked)
+		r = send_corked(u, &t, m, more);
+	else if (t.how.segment && n > t.how.segment)
+		r = send_segments(u, &t, m);
+	else
+		r = (err = send_one(u, &t, &m->data, NULL, n)) ? err : (long)n;
+	if (r >= 0 && m->flags & MSG_ZEROCOPY && u->zerocopy) /* copied: done already */
+		error_queue_zerocopy(
+		    &u->d.errors, __atomic_fetch_add(&u->zerocopies, 1, __ATOMIC_RELAXED), true);
 	receive_loopback();
-	return err ? err : (long)n;
-}
-
-static void put_packet_info(struct udp_socket *u, struct message *m, const struct ns_pkt *p)
-{
-	uint32_t ifindex = (uint32_t)p->user[0];
-
-	if (u->pktinfo) {
-		struct in_pktinfo i = {.ipi_ifindex = (int)ifindex};
-		memcpy(&i.ipi_addr, (const char *)&p->user[1] + 4, 4);
-		i.ipi_spec_dst = i.ipi_addr;
-		message_put_control(m, SOL_IP, IP_PKTINFO, &i, sizeof i);
-	}
-	if (u->recv_ttl) {
-		int ttl = p->ttl;
-		message_put_control(m, SOL_IP, IP_TTL, &ttl, sizeof ttl);
-	}
-	if (u->recv_tos)
-		message_put_control(m, SOL_IP, IP_TOS, &p->tos, 1);
-}
-
-/* Waits for a datagram; u->lock held. 0 or -errno. */
-static long wait_datagram(struct udp_socket *u, int64_t deadline, int64_t timeout)
-{
-	while (!u->queue.head) {
-		int e = atomic_exchange(&u->s->error, 0);
-		if (e)
-			return -e;
-		if (u->shut_read)
-			return 1;
-		if (!deadline)
-			return -EAGAIN;
-		int err = waitq_wait(&u->wait, &u->lock, deadline, WAIT_INTERRUPTIBLE);
-		if (err)
-			return err == -ETIMEDOUT ? -EAGAIN : timeout ? -EINTR : -ERESTARTSYS;
-	}
-	return 0;
+	return r;
 }
 
 static long udp_receive(struct socket *s, struct message *m)
 {
-	struct udp_socket *u = s->private;
-	int64_t deadline = socket_deadline(s->receive_timeout, m->flags & MSG_DONTWAIT);
-
-	if (m->flags & MSG_ERRQUEUE)
-		return -EAGAIN;
-	mutex_lock(&u->lock);
-	long r = wait_datagram(u, deadline, s->receive_timeout);
-	if (r) {
-		mutex_unlock(&u->lock);
-		return r == 1 ? 0 : r;
-	}
-	struct ns_pkt *p;
-	if (m->flags & MSG_PEEK) {
-		p = ns_pkt_get(u->queue.head);
-	} else {
-		p = ns_pktq_pop(&u->queue);
-		u->queued -= p->block;
-	}
-	mutex_unlock(&u->lock);
-	size_t n = MIN(m->data.count, (size_t)p->tot_len), done = 0;
-	char part[512];
-	while (done < n) { /* fragments and linear part alike */
-		uint32_t k = p->nfrags ? (uint32_t)MIN(n - done, sizeof part) : (uint32_t)n;
-		const void *from = part;
-		if (p->nfrags)
-			ns_pkt_copy_out(p, (uint32_t)done, part, k);
-		else
-			from = p->data;
-		if (iter_to(&m->data, from, k) != k) {
-			ns_pkt_put(p);
-			return -EFAULT;
-		}
-		done += k;
-	}
-	if (m->name)
-		m->name_len = (unsigned)sockaddr_fill(m->name, s->family, &p->next_hop,
-		    (uint16_t)(p->user[0] >> 32), (uint32_t)p->user[0]);
-	put_packet_info(u, m, p);
-	if (p->tot_len > n)
-		m->out_flags |= MSG_TRUNC;
-	long result = m->flags & MSG_TRUNC ? (long)p->tot_len : (long)n;
-	ns_pkt_put(p);
-	return result;
+	return dgram_receive(&((struct udp_socket *)s->private)->d, m);
 }
 
 static int udp_shutdown(struct socket *s, int how)
 {
 	struct udp_socket *u = s->private;
 
-	if (!u->udp.rport)
-		return -ENOTCONN;
-	mutex_lock(&u->lock);
-	if (how != SHUT_WR)
-		u->shut_read = true;
-	if (how != SHUT_RD)
-		u->shut_write = true;
-	waitq_wake_all(&u->wait);
-	mutex_unlock(&u->lock);
-	poll_notify(&u->poll, EPOLLIN | EPOLLHUP);
-	return 0;
+	return dgram_shutdown(&u->d, how, u->udp.rport != 0);
 }
 
 static unsigned udp_poll(struct socket *s)
 {
-	struct udp_socket *u = s->private;
-	unsigned m = EPOLLOUT | EPOLLWRNORM;
-
-	if (u->queue.head || u->shut_read)
-		m |= EPOLLIN | EPOLLRDNORM;
-	if (atomic_load(&s->error))
-		m |= EPOLLERR | EPOLLIN;
-	if (u->shut_read && u->shut_write)
-		m |= EPOLLHUP;
-	return m;
+	return dgram_poll(&((struct udp_socket *)s->private)->d);
 }
 
 static struct poll_head *udp_poll_head(struct socket *s)
 {
-	return &((struct udp_socket *)s->private)->poll;
+	return &((struct udp_socket *)s->private)->d.poll;
 }
 
-static int set_membership(struct udp_socket *u, int name, const void *value, unsigned len)
-{
-	struct ip_mreqn r = {0};
-	struct ns_addr group;
-	int err;
+/* --- options --- */
 
-	if (len < sizeof(struct ip_mreq))
-		return -EINVAL;
-	memcpy(&r, value, MIN(len, (unsigned)sizeof r));
-	group = ns_addr_v4(&r.imr_multiaddr);
-	uint32_t ifindex = len >= sizeof r ? (uint32_t)r.imr_ifindex : 0;
-	struct ns_dst dst;
-	if (!ifindex && !ns_route_lookup(inet.ns, &group, NULL, 0, &dst))
-		ifindex = dst.ifindex;
-	if (!ifindex)
-		return -ENODEV;
-	(void)u;
-	inet_lock();
-	err = name == IP_ADD_MEMBERSHIP ? ns_mcast_join(inet.ns, ifindex, &group)
-					: ns_mcast_leave(inet.ns, ifindex, &group);
-	inet_unlock();
-	return err;
+static int set_udp(struct udp_socket *u, int name, int v)
+{
+	int err = 0;
+
+	switch (name) {
+	case UDP_CORK:
+		mutex_lock(&u->send_lock);
+		u->cork = v;
+		if (!v) {
+			struct dgram_send how = {.ttl = u->d.ttl,
+			    .tos = u->d.tos,
+			    .ifindex = options_interface(&u->d.o)};
+			err = uncork(u, &how);
+		}
+		mutex_unlock(&u->send_lock);
+		receive_loopback();
+		return err;
+	case UDP_SEGMENT:
+		if (v < 0 || v > UINT16_MAX)
+			return -EINVAL;
+		u->segment = (uint16_t)v;
+		return 0;
+	case UDP_GRO: /* permission to join datagrams; none are joined so far */
+		u->gro = v;
+		return 0;
+	case UDP_NO_CHECK6_TX: /* a wish; checksums are always sent over IPv6 */
+	case UDP_NO_CHECK6_RX:
+		return v ? -ENOPROTOOPT : 0;
+	}
+	return -ENOPROTOOPT;
 }
 
 static int udp_set_option(struct socket *s, int level, int name, const void *value, unsigned len)
 {
 	struct udp_socket *u = s->private;
-	int v = 0;
+	int v, err;
 
-	if (level == SOL_SOCKET)
-		return -ENOPROTOOPT;
-	if (level == SOL_IP && (name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP))
-		return set_membership(u, name, value, len);
-	if (len >= sizeof v)
-		memcpy(&v, value, sizeof v);
-	else if (len >= 1)
-		v = *(const uint8_t *)value;
-	else
-		return -EINVAL;
-	if (level == SOL_IP) {
-		switch (name) {
-		case IP_PKTINFO:
-			u->pktinfo = v;
-			return 0;
-		case IP_RECVTTL:
-			u->recv_ttl = v;
-			return 0;
-		case IP_RECVTOS:
-			u->recv_tos = v;
-			return 0;
-		case IP_TTL:
-			u->udp.ttl = (uint8_t)MAX(v, 0);
-			return 0;
-		case IP_TOS:
-			u->udp.tos = (uint8_t)v;
-			return 0;
-		case IP_MULTICAST_TTL:
-			u->udp.mcast_ttl = (uint8_t)v;
-			return 0;
-		case IP_MULTICAST_LOOP:
-			u->udp.mcast_noloop = !v;
-			return 0;
-		case IP_MTU_DISCOVER:
-			u->udp.dont_fragment = v == IP_PMTUDISC_DO || v == IP_PMTUDISC_PROBE;
-			return 0;
-		}
-	}
-	if (level == SOL_IPV6) {
-		switch (name) {
-		case IPV6_V6ONLY:
-			if (u->udp.bind.bound)
-				return -EINVAL;
-			u->v6only = v;
-			return 0;
-		case IPV6_MULTICAST_LOOP:
-			u->udp.mcast_noloop = !v;
-			return 0;
-		case IPV6_MULTICAST_HOPS:
-			u->udp.mcast_ttl = (uint8_t)v;
-			return 0;
-		}
-	}
 	if (level == SOL_UDP)
-		return -ENOPROTOOPT;
-	return inet_set_option(s, level, name, v, &u->bound_if);
+		return (err = option_in(value, len, &v)) ? err : set_udp(u, name, v);
+	if (level == SOL_SOCKET && (name == SO_NO_CHECK || name == SO_ZEROCOPY)) {
+		if (len < sizeof v)
+			return -EINVAL;
+		memcpy(&v, value, sizeof v);
+		if (name == SO_ZEROCOPY && (v < 0 || v > 1))
+			return -EINVAL;
+		*(name == SO_NO_CHECK ? &u->no_check : &u->zerocopy) = v;
+		return 0;
+	}
+	if (level == SOL_IPV6 && name == IPV6_V6ONLY && s->family == AF_INET6) {
+		if ((err = option_in(value, len, &v)))
+			return err;
+		if (u->udp.bind.bound)
+			return -EINVAL;
+		u->v6only = v;
+		return 0;
+	}
+	err = dgram_set_option(&u->d, level, name, value, len);
+	if (!err && level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX)) {
+		inet_lock();
+		u->udp.bind.ifindex = u->d.o.bound_if;
+		inet_unlock();
+	}
+	return err;
+}
+
+/* IP_MTU and IPV6_MTU of a connected socket. */
+static int path_mtu(struct udp_socket *u, void *value, unsigned *len)
+{
+	struct ns_dst dst;
+
+	if (!u->udp.rport || ns_route_lookup(inet.ns, &u->udp.remote, NULL, 0, &dst))
+		return -ENOTCONN;
+	return option_out(value, len, (int)dst.mtu);
 }
 
 static int udp_get_option(struct socket *s, int level, int name, void *value, unsigned *len)
 {
 	struct udp_socket *u = s->private;
 
-	if (level == SOL_IP && name == IP_PKTINFO)
-		return option_out(value, len, u->pktinfo);
-	if (level == SOL_IP && name == IP_TTL)
-		return option_out(value, len, u->udp.ttl ? u->udp.ttl : 64);
-	if (level == SOL_IP && name == IP_TOS)
-		return option_out(value, len, u->udp.tos);
-	if (level == SOL_IPV6 && name == IPV6_V6ONLY)
-		return option_out(value, len, u->v6only);
-	if (level == SOL_SOCKET)
+	if (level == SOL_UDP) {
+		switch (name) {
+		case UDP_CORK:
+			return option_out(value, len, u->cork);
+		case UDP_SEGMENT:
+			return option_out(value, len, u->segment);
+		case UDP_GRO:
+			return option_out(value, len, u->gro);
+		case UDP_NO_CHECK6_TX:
+		case UDP_NO_CHECK6_RX:
+			return option_out(value, len, 0);
+		}
 		return -ENOPROTOOPT;
-	return inet_get_option(s, level, name, value, len);
+	}
+	if (level == SOL_SOCKET && name == SO_NO_CHECK)
+		return option_out(value, len, u->no_check);
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
+		return option_out(value, len, u->zerocopy);
+	if (level == SOL_IPV6 && name == IPV6_V6ONLY && s->family == AF_INET6)
+		return option_out(value, len, u->v6only);
+	if ((level == SOL_IP && name == IP_MTU) || (level == SOL_IPV6 && name == IPV6_MTU))
+		return path_mtu(u, value, len);
+	return dgram_get_option(&u->d, level, name, value, len);
 }
 
 static long udp_ioctl(struct socket *s, unsigned cmd, unsigned long arg)
 {
-	struct udp_socket *u = s->private;
-	int v = 0;
-
-	if (cmd == SIOCINQ) {
-		mutex_lock(&u->lock);
-		v = u->queue.head ? (int)u->queue.head->tot_len : 0;
-		mutex_unlock(&u->lock);
-		return put_user(v, (int __user *)arg);
-	}
-	if (cmd == SIOCOUTQ)
-		return put_user(v, (int __user *)arg);
-	return -ENOTTY;
+	return dgram_ioctl(&((struct udp_socket *)s->private)->d, cmd, arg);
 }
 
 static void udp_release(struct socket *s)
 {
 	struct udp_socket *u = s->private;
-	struct ns_pkt *p;
 
 	inet_lock();
 	ns_udp_close(inet.ns, &u->udp);
 	inet_unlock();
-	while ((p = ns_pktq_pop(&u->queue)))
-		ns_pkt_put(p);
-	poll_head_destroy(&u->poll);
+	dgram_destroy(&u->d);
+	kfree(u->corked);
 	kfree(u);
 }
 
@@ -502,12 +467,12 @@ bool udp_view(struct ns_udp *udp, struct socket_view *v)
 	if (udp->on_recv != on_recv)
 		return false;
 	struct udp_socket *u = container_of(udp, struct udp_socket, udp);
-	const struct file *f = u->s->file;
-	v->family = u->s->family;
-	v->rqueue = (uint32_t)u->queued;
+	const struct file *f = u->d.s->file;
+	v->family = u->d.s->family;
+	v->rqueue = (uint32_t)u->d.queued;
 	v->uid = f ? f->inode->uid : 0;
 	v->ino = f ? f->inode->ino : 0;
-	v->drops = (uint32_t)u->dropped;
+	v->drops = (uint32_t)u->d.dropped;
 	return true;
 }
 
@@ -517,12 +482,9 @@ int udp_socket_create(struct socket *s)
 
 	if (!u)
 		return -ENOMEM;
-	u->s = s;
+	dgram_init(&u->d, s);
 	u->udp.on_recv = on_recv;
 	u->udp.on_error = on_error;
-	ns_pktq_init(&u->queue);
-	waitq_init(&u->wait);
-	poll_head_init(&u->poll);
 	s->ops = &udp_socket_ops;
 	s->private = u;
 	return 0;

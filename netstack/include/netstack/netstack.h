@@ -85,6 +85,9 @@ struct ns_icmp_error {
 	uint32_t tcp_seq;	 /* sequence number in the quoted TCP header */
 	int err;		 /* positive errno that sockets report (ECONNREFUSED, ...) */
 	struct ns_addr offender; /* who sent the error */
+	/* What the error quotes of the packet, from its transport header on; valid during the call. */
+	const uint8_t *quote;
+	uint32_t quote_len;
 };
 
 /* Operations the embedder provides. `ctx` is the pointer given to ns_create. */
@@ -123,6 +126,9 @@ struct ns_ops {
 	 * sockets); does not take the packet. True: somebody wanted it (suppresses
 	 * protocol-unreachable). */
 	bool (*raw_input)(void *ctx, const struct ns_flow *flow, struct ns_pkt *pkt);
+	/* Optional: ICMP error about a packet of another protocol than TCP and UDP. */
+	void (*raw_error)(
+	    void *ctx, const struct ns_flow *flow, const struct ns_icmp_error *err);
 	/* Optional: configuration changed. */
 	void (*notify)(void *ctx, enum ns_change what, uint32_t ifindex);
 	/* Optional: one line about an event; addr may be NULL. */
@@ -341,7 +347,8 @@ struct ns_pkt *ns_gro_flush(struct ns_gro *gro, struct ns_flow *flow);
 
 /* ---- ports ---- */
 
-enum { NS_BIND_REUSEADDR = 1, NS_BIND_REUSEPORT = 2, NS_BIND_V6ONLY = 4 };
+/* NS_BIND_FOREIGN: the address need not be one of ours (yet). */
+enum { NS_BIND_REUSEADDR = 1, NS_BIND_REUSEPORT = 2, NS_BIND_V6ONLY = 4, NS_BIND_FOREIGN = 8 };
 
 /* A bound local port, embedded in the embedder's socket. Fields are the engine's. */
 struct ns_bind {
