@@ -35,16 +35,9 @@ static char *memory_file(struct cap *c, const char *suffix)
 
 static char *recall(struct cap *c, const char *suffix)
 {
-	char *path = memory_file(c, suffix);
-	struct buf text = {0};
-	int result = file_read(path, 4096, &text);
+	char *path = memory_file(c, suffix), *line = file_first_line(path);
 	free(path);
-	if (result) {
-		buf_free(&text);
-		return NULL;
-	}
-	text.data[strcspn(text.data, "\n")] = 0;
-	return text.data;
+	return line;
 }
 
 static int remember(struct cap *c, const char *suffix, const char *value)

@@ -37,16 +37,9 @@ int hub_store_write(
 
 static char *read_line(const struct hub_store *s, const char *name)
 {
-	char *path = hub_store_path(s, name);
-	struct buf text = {0};
-	int result = file_read(path, 4096, &text);
+	char *path = hub_store_path(s, name), *line = file_first_line(path);
 	free(path);
-	if (result) {
-		buf_free(&text);
-		return NULL;
-	}
-	text.data[strcspn(text.data, "\r\n")] = 0;
-	return text.data;
+	return line;
 }
 
 int hub_store_lock(struct cap *c, const struct hub_store *s)

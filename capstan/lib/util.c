@@ -301,6 +301,18 @@ int write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+char *file_first_line(const char *path)
+{
+	struct buf text = {0};
+	if (file_read(path, 4096, &text)) {
+		buf_free(&text);
+		return NULL;
+	}
+	char *line = buf_take(&text); /* "" of an empty file */
+	line[strcspn(line, "\r\n")] = 0;
+	return line;
+}
+
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode)
 {
 	char *tmp = xasprintf("%s.%d.tmp", path, (int)getpid());

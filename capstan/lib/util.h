@@ -62,6 +62,8 @@ char *path_dir(const char *path);
 
 /* Reads a whole file of at most max bytes. Returns 0 or a negative errno (-EFBIG). */
 int file_read(const char *path, size_t max, struct buf *out);
+/* The first line of a small file (at most 4 KiB), without its end; NULL when it cannot be read. */
+char *file_first_line(const char *path);
 /* Writes a file so that a reader or a crash sees the old or the new content, never a part. */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode);
 int mkdir_all(const char *path, mode_t mode);
