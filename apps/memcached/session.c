@@ -86,7 +86,8 @@ void mc_emit(struct mc_session *s, struct mc_req *rq, bool temporary_key)
 
 	s->requests++;
 	s->served++;
-	rq->hash = mc_hash(s->st->config.seed, rq->key, rq->nkey);
+	if (!rq->hash)
+		rq->hash = mc_hash(s->st->config.seed, rq->key, rq->nkey);
 	if (s->shards == 1) {
 		mc_exec(s->st, rq, s->out);
 		return;
@@ -296,6 +297,7 @@ enum mc_next mc_session_feed(struct mc_session *s, const char *data, size_t n, s
 	if (!s->n_batch && s->val && s->state != MC_ST_VALUE)
 		drop_value(s);
 	*used = 0;
+	s->ahead = NULL;
 	if (s->closing)
 		return s->n_batch ? MC_NEXT_RUN : MC_NEXT_CLOSE;
 	while (at < n) {

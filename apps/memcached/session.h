@@ -78,6 +78,9 @@ struct mc_session {
 	char (*keys)[MC_KEYBUF]; /* decoded keys of the batch */
 	struct mc_run *run;	 /* batch.c's */
 	uint64_t requests;
+	/* text: the request behind the current one, if it is a get; its key is NULL otherwise */
+	const char *ahead, *ahead_end;
+	uint64_t ahead_hash;
 };
 
 void mc_session_init(struct mc_session *s, struct mc_store *st, struct mc_out *out, bool *full,

@@ -23,7 +23,7 @@ struct mc_settings mc_settings = {
     .connections = 1024,
     .item_max = 1 << 20,
     .factor = 1.08,
-    .smallest = 48,
+    .smallest = 16,
     .backlog = 1024,
     .requests_per_event = 20,
     .evict = true,
@@ -56,7 +56,7 @@ static const char usage_text[] =
     "-V, --version             print version and exit\n"
     "-P, --pidfile=<file>      save PID in <file>, only used with -d option\n"
     "-f, --slab-growth-factor=<num> chunk size growth factor (default: 1.08)\n"
-    "-n, --slab-min-size=<bytes> min space used for key+value+flags (default: 48)\n"
+    "-n, --slab-min-size=<bytes> min space used for key+value+flags (default: 16)\n"
     "-t, --threads=<num>       number of shards, one a CPU (default: 4 or all CPUs)\n"
     "-R, --max-reqs-per-event  maximum number of requests per event, limits the\n"
     "                          requests processed per connection to prevent\n"

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define HUGE_FROM (UINT64_C(32) << 20) /* a smaller arena would grow in too large steps */
+
 static void add_class(struct mc_slab *s, uint32_t size)
 {
 	struct mc_class *c = &s->classes[++s->n_classes];
@@ -48,6 +50,9 @@ int mc_slab_init(struct mc_slab *s, uint64_t bytes, double factor, uint32_t smal
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (s->base == MAP_FAILED)
 		s->base = NULL;
+	/* Random access to many small items: large pages save the walk of the page table. */
+	if (s->base && s->bytes >= HUGE_FROM)
+		madvise(s->base, s->bytes, MADV_HUGEPAGE);
 	if (!s->pages || !s->base) {
 		mc_slab_fini(s);
 		return -ENOMEM;

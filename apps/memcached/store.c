@@ -14,12 +14,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define POWER_MIN 10
 #define POWER_MAX 31
 #define TAIL_TRIES 512 /* marked items put back before one is evicted anyway */
 #define MOVE_BUCKETS 4 /* buckets moved with each operation while the table grows */
 #define CRAWL_PAGES 64 /* looked through each second */
+#define HUGE_TABLE (2u << 20)
 #define REBALANCE 2048 /* evictions between two looks at the ages */
 #define PART_ROOM (MC_SLOT_MAX - MC_ITEM_HEAD)
 
@@ -56,6 +58,26 @@ uint64_t mc_hash(uint64_t seed, const char *key, size_t n)
 	return mix(h ^ v, UINT64_C(0xa0761d6478bd642f));
 }
 
+/* Zeroed; a large one in large pages, as far as the system has them. */
+static mc_ref *table_new(unsigned power)
+{
+	size_t bytes = sizeof(mc_ref) << power;
+	mc_ref *t = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (t == MAP_FAILED)
+		return NULL;
+	if (bytes >= HUGE_TABLE)
+		madvise(t, bytes, MADV_HUGEPAGE);
+	return t;
+}
+
+static void table_free(mc_ref *t, unsigned power)
+{
+	if (t)
+		munmap(t, sizeof(mc_ref) << power);
+}
+
 int mc_store_init(struct mc_store *st, const struct mc_store_config *config)
 {
 	memset(st, 0, sizeof(*st));
@@ -66,7 +88,7 @@ int mc_store_init(struct mc_store *st, const struct mc_store_config *config)
 		st->power = POWER_MIN;
 	if (mc_slab_init(&st->slab, config->bytes, config->factor, config->smallest))
 		return -ENOMEM;
-	st->table = calloc((size_t)1 << st->power, sizeof(*st->table));
+	st->table = table_new(st->power);
 	if (!st->table) {
 		mc_slab_fini(&st->slab);
 		return -ENOMEM;
@@ -77,8 +99,8 @@ int mc_store_init(struct mc_store *st, const struct mc_store_config *config)
 void mc_store_fini(struct mc_store *st)
 {
 	mc_slab_fini(&st->slab);
-	free(st->table);
-	free(st->old);
+	table_free(st->table, st->power);
+	table_free(st->old, st->old_power);
 	st->table = st->old = NULL;
 }
 
@@ -93,6 +115,19 @@ static inline mc_ref *bucket(struct mc_store *st, uint64_t hash)
 			return &st->old[i];
 	}
 	return &st->table[hash & (((size_t)1 << st->power) - 1)];
+}
+
+void mc_prefetch_bucket(struct mc_store *st, uint64_t hash)
+{
+	__builtin_prefetch(bucket(st, hash));
+}
+
+void mc_prefetch_item(struct mc_store *st, uint64_t hash)
+{
+	mc_ref r = *bucket(st, hash);
+
+	if (r)
+		__builtin_prefetch(at(st, r));
 }
 
 static void move_buckets(struct mc_store *st)
@@ -114,7 +149,7 @@ static void move_buckets(struct mc_store *st)
 		}
 	}
 	if (st->move_at == n) {
-		free(st->old);
+		table_free(st->old, st->old_power);
 		st->old = NULL;
 	}
 }
@@ -125,7 +160,7 @@ static void grow(struct mc_store *st)
 
 	if (st->old || !st->config.expand || st->power >= POWER_MAX)
 		return;
-	bigger = calloc((size_t)1 << (st->power + 1), sizeof(*bigger));
+	bigger = table_new(st->power + 1);
 	if (!bigger)
 		return; /* long chains are slow, not wrong */
 	st->old = st->table;

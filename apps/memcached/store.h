@@ -115,6 +115,10 @@ bool mc_store_size_ok(const struct mc_store *st, size_t nkey, uint32_t client, u
 struct mc_item *mc_find(
     struct mc_store *st, const char *key, size_t nkey, uint64_t hash, char *why);
 
+/* Start loading what mc_find() will look at: first the bucket, later its first item. */
+void mc_prefetch_bucket(struct mc_store *st, uint64_t hash);
+void mc_prefetch_item(struct mc_store *st, uint64_t hash);
+
 /* Note that an item was read. */
 static inline void mc_bump(struct mc_store *st, struct mc_item *it)
 {

@@ -550,9 +550,54 @@ static enum mc_next long_line(struct mc_session *s, const char *p, size_t n, siz
 	return MC_NEXT_YIELD;
 }
 
+/* A get with one key, the commonest request: it needs no list of tokens. */
+static bool lone_get(const char *p, const char *end)
+{
+	return end - p > 4 && memcmp(p, "get ", 4) == 0 && end - p - 4 <= MC_KEY_MAX &&
+	       p[4] != ' ' && !memchr(p + 4, ' ', (size_t)(end - p - 4));
+}
+
+/* If the next request in the buffer is such a get too, start loading its bucket. */
+static void look_ahead(struct mc_session *s, const char *p, size_t n)
+{
+	const char *nl = n ? memchr(p, '\n', n) : NULL, *end = nl;
+
+	s->ahead = NULL;
+	if (!nl)
+		return;
+	if (end - p > 1 && end[-1] == '\r')
+		end--;
+	if (!lone_get(p, end))
+		return;
+	s->ahead = p;
+	s->ahead_end = nl;
+	s->ahead_hash = mc_hash(s->st->config.seed, p + 4, (size_t)(end - p - 4));
+	mc_prefetch_bucket(s->st, s->ahead_hash);
+}
+
+/*
+ * While the bucket's first item is loaded into the cache the next request is looked at, so that in
+ * a pipeline the two cache misses of a request overlap with the work on others.
+ */
+static void quick_get(
+    struct mc_session *s, const char *p, const char *end, const char *rest, size_t left)
+{
+	struct token key = {p + 4, (size_t)(end - p - 4)};
+	struct mc_req rq;
+
+	req_init(&rq, MC_GET, &key, false);
+	rq.hash = p == s->ahead ? s->ahead_hash : mc_hash(s->st->config.seed, key.p, key.n);
+	if (s->shards == 1) {
+		mc_prefetch_item(s->st, rq.hash);
+		look_ahead(s, rest, left);
+	}
+	mc_emit(s, &rq, false);
+	mc_say(s, "END\r\n");
+}
+
 enum mc_next mc_text_feed(struct mc_session *s, const char *p, size_t n, size_t *used)
 {
-	const char *nl = memchr(p, '\n', n), *end = nl;
+	const char *nl = p == s->ahead ? s->ahead_end : memchr(p, '\n', n), *end = nl;
 	struct line l;
 	enum mc_next next;
 
@@ -563,13 +608,8 @@ enum mc_next mc_text_feed(struct mc_session *s, const char *p, size_t n, size_t 
 	*used = (size_t)(nl + 1 - p);
 	l.rest = nl + 1;
 	l.left = n - *used;
-	/* The commonest request needs no list of tokens. */
-	if (end - p > 4 && memcmp(p, "get ", 4) == 0 && end - p - 4 <= MC_KEY_MAX && p[4] != ' ' &&
-	    !memchr(p + 4, ' ', (size_t)(end - p - 4))) {
-		s->want_cas = s->touch = false;
-		s->exptime = 0;
-		emit_key(s, p + 4, (size_t)(end - p - 4));
-		mc_say(s, "END\r\n");
+	if (lone_get(p, end)) {
+		quick_get(s, p, end, l.rest, l.left);
 		return MC_NEXT_YIELD;
 	}
 	if (end - p > 2 && p[0] == 'm' && p[1] >= 'a' && p[1] <= 'z' && p[2] == ' ')
