@@ -42,11 +42,11 @@ def cpio(entries):
     return out
 
 
-def initramfs(program, path):
+def initramfs(program, path, extra=()):
     with open(program, "rb") as f:
         data = f.read()
     entries = [("dev", 0o40755, b"", 0), ("tmp", 0o41777, b"", 0), ("proc", 0o40755, b"", 0),
-               ("sys", 0o40755, b"", 0), ("dev/console", 0o20600, b"", 5 << 8 | 1), ("init", 0o100755, data, 0)]
+               ("sys", 0o40755, b"", 0), ("dev/console", 0o20600, b"", 5 << 8 | 1), ("init", 0o100755, data, 0), *extra]
     with open(path, "wb") as f:
         f.write(cpio(entries))
 
@@ -80,8 +80,9 @@ def carrara_args(build, program, root, args, **options):
         "-drive", "if=none,id=root,format=raw,readonly=on,file=" + root, "-device", device + ",drive=root"]
 
 
-def linux_args(build, program, initrd, args, **options):
-    initramfs(program, initrd)
+def linux_args(build, program, initrd, args, extra=(), **options):
+    """The same for Linux; extra: more entries (see cpio()) for its initramfs."""
+    initramfs(program, initrd, extra)
     return common(**options) + [
         "-kernel", linux_kernel(build), "-initrd", initrd,
         "-append", "console=ttyS0 quiet loglevel=1 panic=-1 reboot=t mitigations=off -- " + " ".join(args)]
