@@ -45,6 +45,7 @@ enum cmd_flags {
 	CMD_STOP_AT_ARGS = 1, /* with --host, words from the first argument on belong to it */
 	CMD_UNKNOWN_OPTS = 2, /* keeps unknown --options for the function */
 	CMD_HIDDEN = 4,
+	CMD_STOP_ALWAYS = 8, /* words from the first argument on belong to it */
 };
 
 struct cmd_spec {

@@ -16,6 +16,8 @@ cmd_fn cmd_runtime_list, cmd_runtime_preview, cmd_runtime_init;
 cmd_fn cmd_run, cmd_images, cmd_rmi, cmd_info, cmd_import, cmd_export;
 cmd_fn cmd_instances, cmd_stop, cmd_delete, cmd_logs;
 cmd_fn cmd_volume_create, cmd_volume_delete, cmd_volume_list;
+cmd_fn cmd_top, cmd_freq, cmd_exec, cmd_cp;
+cmd_fn cmd_trace_record, cmd_trace_show, cmd_trace_flame, cmd_trace_chrome;
 cmd_fn cmd_do_completion, cmd_do_man;
 
 #endif

@@ -214,7 +214,8 @@ int cmd_parse_global(struct cmd *cmd, char *const *argv, int argc)
 
 static bool arguments_end_options(const struct cmd *cmd)
 {
-	return cmd->spec->flags & CMD_STOP_AT_ARGS && cmd_flag(cmd, "host");
+	return cmd->spec->flags & CMD_STOP_ALWAYS ||
+	       (cmd->spec->flags & CMD_STOP_AT_ARGS && cmd_flag(cmd, "host"));
 }
 
 int cmd_parse(struct cmd *cmd, char *const *argv, int argc)

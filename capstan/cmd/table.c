@@ -76,6 +76,41 @@ static const struct cmd_opt export_opts[] = {
     END,
 };
 
+/* How to reach running guests. */
+#define GUEST_OPTIONS                                                                          \
+	{"guest, g", "value", "instance name or URL of the guest", NULL, OPT_REPEAT,           \
+	    KIND_INSTANCE},                                                                    \
+	    {"token", "value", "bearer token (default: $CARRARA_TOKEN)"},                      \
+	    {"ca", "file", "certificates that sign the guest's (PEM)", NULL, 0, KIND_FILE},    \
+	    {"cert", "file", "certificate to show to the guest (PEM)", NULL, 0, KIND_FILE},    \
+	    {"key", "file", "its key (PEM)", NULL, 0, KIND_FILE},                              \
+	{                                                                                      \
+		"insecure", NULL, "accept any certificate of the guest"                        \
+	}
+#define ROUNDS                                                                                 \
+	{"interval, i", "seconds", "time between two looks", "2"},                             \
+	{                                                                                      \
+		"count, n", "value", "how often; then end (default: until interrupted)"        \
+	}
+
+static const struct cmd_opt top_opts[] = {
+    GUEST_OPTIONS, ROUNDS, {"idle", NULL, "also the threads of idle CPUs"}, END};
+static const struct cmd_opt freq_opts[] = {
+    GUEST_OPTIONS, ROUNDS, {"keep", NULL, "leave counting on at the end"}, END};
+static const struct cmd_opt exec_opts[] = {GUEST_OPTIONS,
+    {"cwd", "dir", "working directory in the guest"},
+    {"input, i", NULL, "send standard input to the program"},
+    {"detach, d", NULL, "do not wait; print the program's id"}, END};
+static const struct cmd_opt cp_opts[] = {
+    GUEST_OPTIONS, {"recursive, r", NULL, "directories with what is in them"}, END};
+static const struct cmd_opt trace_record_opts[] = {GUEST_OPTIONS,
+    {"duration, d", "seconds", "how long", "1"},
+    {"backtrace, b", NULL, "also record call chains"},
+    {"sample, s", "hz", "sample what the CPUs do, so often a second"},
+    {"output, o", "file", "where the records go", "carrara.trace", 0, KIND_FILE}, END};
+static const struct cmd_opt trace_flame_opts[] = {
+    {"event, e", "name", "only call chains of this tracepoint", NULL}, END};
+
 static const struct cmd_opt stop_opts[] = {{"force, f", NULL, "do not wait for the guest"}, END};
 static const struct cmd_opt logs_opts[] = {
     {"follow, f", NULL, "go on until the instance ends"}, END};
@@ -258,6 +293,25 @@ const struct cmd_spec cmd_table[] = {
 	KIND_INSTANCE},
     {"logs", "print what an instance has printed", "instance-name", 1, 1, cmd_logs, logs_opts, NULL,
 	0, KIND_INSTANCE},
+    {"top", "the threads of guests by CPU time, again and again", "[guest...]", 0, -1, cmd_top, top_opts,
+	"A guest is an instance started with `capstan run --watch`, or the URL of its monitoring "
+	"service. Without one it is the only such instance, or port 8000 of this host.",
+	0, KIND_INSTANCE},
+    {"freq", "how often tracepoints of guests are hit", "tracepoint...", 1, -1, cmd_freq, freq_opts,
+	"Patterns with * and ? are names of several tracepoints."},
+    {"exec", "run a program in a guest and show its output", "program [arguments...]", 1, -1, cmd_exec,
+	exec_opts, "The exit status is the program's; 128 plus the number of a signal that ended it.",
+	CMD_STOP_ALWAYS},
+    {"cp", "copy files to or from a guest", "file|guest:/path file|guest:/path", 2, 2, cmd_cp, cp_opts, NULL, 0,
+	KIND_FILE},
+    {"trace", "records of a guest's tracepoints"},
+    {"trace record", "switch tracepoints on for a while and fetch what they recorded", "[pattern...]", 0, -1,
+	cmd_trace_record, trace_record_opts},
+    {"trace show", "print records as text", "[file]", 0, 1, cmd_trace_show, NULL, NULL, 0, KIND_FILE},
+    {"trace flame", "print call chains folded, as flame graph programs read them", "[file]", 0, 1,
+	cmd_trace_flame, trace_flame_opts, NULL, 0, KIND_FILE},
+    {"trace chrome", "print records as JSON for chrome://tracing and Perfetto", "[file]", 0, 1,
+	cmd_trace_chrome, NULL, NULL, 0, KIND_FILE},
     {"volume", "volume manipulation tools"},
     {"volume create", "create an empty disk", "volume-name", 1, 1, cmd_volume_create,
 	volume_create_opts},

@@ -255,7 +255,7 @@ static void forget(void *arg)
 		return;
 	uint64_t next = atomic_load(&ring->number) + 1;
 	struct chunk *c = &ring->chunk[next % ring->nchunks];
-	ring->overwritten = ring->written;
+	ring->written = ring->overwritten = 0;
 	for (unsigned i = 0; i < ring->nchunks; i++)
 		ring->chunk[i].records = 0;
 	atomic_store(&c->number, next);

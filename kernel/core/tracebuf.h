@@ -27,7 +27,7 @@ struct tracebuf_reader {
 size_t tracebuf_read(unsigned cpu, struct tracebuf_reader *r, void *buf);
 /* Forgets what is recorded. */
 void tracebuf_clear(void);
-/* Records written on a CPU since boot, and those already overwritten. */
+/* Records written on a CPU since the last tracebuf_clear(), and those already overwritten. */
 void tracebuf_stats(unsigned cpu, uint64_t *written, uint64_t *overwritten);
 
 #define TRACEBUF_CHUNK 4096
