@@ -375,3 +375,40 @@ def test_options():
         r = subprocess.run([HTTPD, "-c1", "-m64M", "--overprovisioned", *args], capture_output=True, text=True,
                            timeout=30)
         assert r.returncode in (1, 2) and message in r.stderr, (args, r.stderr)
+
+
+EXAMPLES = os.path.join(BUILD, "seastar/examples")
+
+
+def test_example_of_the_documentation():
+    port = free_port()
+    opts = ["-c1", "-m64M", "--overprovisioned", "-p", str(port)]
+    p = subprocess.Popen([os.path.join(EXAMPLES, "tutorial_http_notes"), *opts], stdout=subprocess.PIPE, text=True)
+    try:
+        assert p.stdout.readline() == f"serving on port {port}\n"
+        url = f"http://127.0.0.1:{port}"
+        out = subprocess.run([os.path.join(EXAMPLES, "tutorial_http_get"), *opts], check=True, capture_output=True,
+                             text=True, timeout=30).stdout
+        assert out == ("201 stored\n\n200 two bottles\n404 404 Not Found: no note 'bread'\n\n"
+                       "3 requests, 1 connection\n")
+        assert status(url + "/notes/milk", "-X", "DELETE") == "401"
+        assert curl(url + "/notes").stdout == b"milk: 11 bytes\n"
+        assert status(url + "/notes/milk", "-X", "DELETE", "-H", "Authorization: Bearer secret") == "204"
+        assert curl("-N", url + "/clock?ticks=2").stdout == b"data: tick 1\n\ndata: tick 2\n\n"
+        assert b"notes_changes 2\n" in curl(url + "/metrics").stdout
+        # A WebSocket client that is not ours: a handshake, one text, a close.
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+            s.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                      b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            text = b"".join(bytes([c ^ m]) for c, m in zip(b"hello", b"mask" * 2))
+            s.sendall(b"\x81\x85mask" + text + b"\x88\x80mask")
+            got = b""
+            while part := s.recv(4096):
+                got += part
+            head, frames = got.split(b"\r\n\r\n")
+            assert b" 101 " in head and b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+            assert frames == b"\x81\x05hello\x88\x00"
+        p.send_signal(signal.SIGTERM)
+        assert p.wait(20) == 0
+    finally:
+        p.kill()

@@ -113,7 +113,9 @@ int64_t ss_http_decode(char *dst, ss_str s, bool plus);
 
 /**
  * Encode @p s so that it may stand in a path segment or a query.
- * @param dst  gets the text, terminated; nothing is written past @p n.
+ * @param dst  gets the text, terminated.
+ * @param n    bytes at @p dst; nothing is written past them.
+ * @param s    any bytes.
  * @return length needed, without the terminator.
  */
 size_t ss_http_encode(char *dst, size_t n, ss_str s);
@@ -134,7 +136,9 @@ const char *ss_http_content_type(const char *name);
 
 /**
  * Write @p s as a JSON string with its quotes; bytes that are not valid UTF-8 become U+FFFD.
- * @param dst  gets the text, terminated; nothing is written past @p n.
+ * @param dst  gets the text, terminated.
+ * @param n    bytes at @p dst; nothing is written past them.
+ * @param s    any bytes.
  * @return length needed, without the terminator.
  */
 size_t ss_json_quote(char *dst, size_t n, ss_str s);
