@@ -31,8 +31,12 @@
 
 static int fail(struct exec *x, int err, const char *file, const char *why)
 {
-	if (!x->why[0])
+	if (x->why[0])
+		return err;
+	if (strcmp(file, x->asked) == 0)
 		snprintf(x->why, sizeof x->why, "%s: %s", file, why);
+	else
+		snprintf(x->why, sizeof x->why, "%s: its interpreter %s: %s", x->asked, file, why);
 	return err;
 }
 
@@ -375,7 +379,8 @@ int exec_build(struct program *p, struct file *f, const char *path, char *const 
 	struct exec x = {.program = p,
 	    .argv = argv ? argv : no_strings,
 	    .envp = envp ? envp : no_strings,
-	    .path = path};
+	    .path = path,
+	    .asked = path};
 	static char *const empty_name[] = {(char *)"", NULL};
 	uint64_t rsp = 0;
 	int err = 0;
@@ -403,7 +408,7 @@ int exec_build(struct program *p, struct file *f, const char *path, char *const 
 
 struct file *exec_open(int dirfd, const char *path, int flags, char why[160])
 {
-	struct exec x = {.path = path};
+	struct exec x = {.path = path, .asked = path};
 	struct file *f = open_executable(&x, dirfd, path, flags);
 	strlcpy(why, x.why, 160);
 	return f;

@@ -17,6 +17,7 @@ struct exec {
 	struct mm *mm; /* being built */
 	char *const *argv, *const *envp;
 	const char *path;     /* AT_EXECFN: as the caller named it */
+	const char *asked;    /* the file that was to be run, for messages */
 	uint64_t entry, phdr; /* of the executable */
 	unsigned phnum;
 	uint64_t interp_base; /* 0 without an interpreter */
