@@ -160,10 +160,10 @@ def client_context(ca, cert=None, key=None):
     return context
 
 
-def metric(text, name, **labels):
+def metric(text, series, /, **labels):
     """Value of a line of /metrics."""
     for line in text.splitlines():
         m = re.match(r"([\w:]+)(?:\{(.*)\})? (\S+)$", line)
-        if m and m[1] == name and all(f'{k}="{v}"' in (m[2] or "") for k, v in labels.items()):
+        if m and m[1] == series and all(f'{k}="{v}"' in (m[2] or "") for k, v in labels.items()):
             return float(m[3])
-    raise AssertionError(f"no metric {name} {labels}")
+    raise AssertionError(f"no metric {series} {labels}")
