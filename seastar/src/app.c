@@ -9,7 +9,6 @@
 #include "pool.h"
 
 #include <fcntl.h>
-#include <linux/aio_abi.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,6 +239,17 @@ static const char *choose_memory(struct ss_runtime *rt)
 	return NULL;
 }
 
+static int probe(const struct ss_backend *b)
+{
+	return b->probe ? b->probe() : 0;
+}
+
+/* Sockets are served alike by both; disk requests need a thread each without aio. */
+static const struct ss_backend *safe_backend(void)
+{
+	return probe(&ss_backend_aio) ? &ss_backend_epoll : &ss_backend_aio;
+}
+
 static const char *choose_backend(struct ss_runtime *rt)
 {
 	static const struct ss_backend *const all[] = {
@@ -252,20 +262,17 @@ static const char *choose_backend(struct ss_runtime *rt)
 	const char *name = ss_config_string(rt->config, "reactor-backend");
 
 	if (strcmp(name, "auto") == 0) {
-		aio_context_t ctx = 0;
-
-		/* Sockets are served alike by both; disk requests need a thread each without aio.
-		 */
-		rt->backend = &ss_backend_epoll;
-		if (syscall(SYS_io_setup, 1, &ctx) == 0) {
-			syscall(SYS_io_destroy, ctx);
-			rt->backend = &ss_backend_aio;
-		}
+		rt->backend = safe_backend();
 		return NULL;
 	}
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		if (strcmp(all[i]->name, name) == 0) {
-			rt->backend = all[i];
+			int err = probe(all[i]);
+
+			rt->backend = err ? safe_backend() : all[i];
+			if (err)
+				ss_log(SS_LOG_WARN, "--reactor-backend=%s: %s; using %s", name,
+				    strerror(-err), rt->backend->name);
 			return NULL;
 		}
 	}

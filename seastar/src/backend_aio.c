@@ -56,6 +56,16 @@ static void aio_destroy(struct aio_state *a)
 	free(a);
 }
 
+static int aio_probe(void)
+{
+	aio_context_t ctx = 0;
+
+	if (syscall(SYS_io_setup, 1, &ctx))
+		return -errno;
+	syscall(SYS_io_destroy, ctx);
+	return 0;
+}
+
 static int aio_start(struct ss_reactor *re)
 {
 	struct aio_state *a = calloc(1, sizeof(*a));
@@ -143,6 +153,7 @@ static unsigned aio_submit(struct ss_reactor *re, struct ss_io *list)
 
 const struct ss_backend ss_backend_aio = {
     .name = "linux-aio",
+    .probe = aio_probe,
     .start = aio_start,
     .stop = aio_stop,
     .add = aio_add,

@@ -55,6 +55,16 @@ static int watch(struct uring_state *u, int slot)
 	return 0;
 }
 
+static int uring_probe(void)
+{
+	struct io_uring ring;
+	int err = io_uring_queue_init(4, &ring, 0);
+
+	if (!err)
+		io_uring_queue_exit(&ring);
+	return err;
+}
+
 static int uring_start(struct ss_reactor *re)
 {
 	struct uring_state *u = calloc(1, sizeof(*u));
@@ -217,6 +227,7 @@ static unsigned uring_submit(struct ss_reactor *re, struct ss_io *list)
 
 const struct ss_backend ss_backend_uring = {
     .name = "io_uring",
+    .probe = uring_probe,
     .start = uring_start,
     .stop = uring_stop,
     .add = uring_add,

@@ -49,6 +49,8 @@ enum { SS_IO_READ, SS_IO_WRITE, SS_IO_FSYNC };
 
 struct ss_backend {
 	const char *name;
+	/* 0, or why this system cannot do it; NULL: it always can. */
+	int (*probe)(void);
 	int (*start)(struct ss_reactor *re);
 	void (*stop)(struct ss_reactor *re);
 	int (*add)(struct ss_reactor *re, struct ss_fd *f);
