@@ -356,7 +356,7 @@ static ss_future show_page(ss_http_req *q, void *arg)
 	ss_http_add_field(q, "Cache-Control", "no-cache");
 	ss_http_add_field(q, "X-Content-Type-Options", "nosniff");
 	ss_http_add_field(
-	    q, "Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'");
+	    q, "Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'");
 	return ss_http_reply(q, 200, p->type, p->begin, (size_t)(p->end - p->begin));
 }
 

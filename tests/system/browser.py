@@ -30,7 +30,7 @@ class Browser:
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                        env={**os.environ, "HOME": self.profile}, text=True)
         for line in self.driver.stdout:
-            if "on port" in line:
+            if "successfully on port" in line:
                 self.url = "http://127.0.0.1:%d" % int(line.rstrip(".\n").rsplit(" ", 1)[1])
                 break
         width, height = self.size
