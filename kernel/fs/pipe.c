@@ -40,6 +40,7 @@ struct pipe {
 	unsigned first, used, nslots;
 	struct slot *slots;
 	struct page *spare;
+	bool anonymous; /* pipe(), not a FIFO: opening an end again waits for nobody */
 	struct waitq read_wait, write_wait, open_wait;
 	struct poll_head head;
 };
@@ -448,16 +449,18 @@ int fifo_open(struct inode *i, struct file *f)
 	if (!p)
 		return -ENOMEM;
 	int err = 0;
-	if (wr && !rd && nonblock && !p->readers) {
+	if (wr && !rd && nonblock && !p->readers && !p->anonymous) {
 		mutex_unlock(&p->lock);
 		return -ENXIO;
 	}
-	f->pos = p->writers ? -1 : (int64_t)p->writer_opens;
+	f->pos = p->writers || p->anonymous ? -1 : (int64_t)p->writer_opens;
 	attach_end(p, f);
 	p->reader_opens += rd;
 	p->writer_opens += wr;
 	waitq_wake_all(&p->open_wait);
-	if (rd && !wr && !nonblock && !p->writers)
+	if (p->anonymous)
+		err = 0;
+	else if (rd && !wr && !nonblock && !p->writers)
 		err = wait_for_opens(p, &p->writer_opens);
 	else if (wr && !rd && !nonblock && !p->readers)
 		err = wait_for_opens(p, &p->reader_opens);
@@ -526,6 +529,7 @@ static int make_ends(struct file *end[2], int flags)
 		return -ENOMEM;
 	}
 	p->writer_opens = 1;
+	p->anonymous = true;
 	attach_end(p, end[0]);
 	/* Opening /proc/self/fd/N finds the pipe through the inode, as a FIFO's. */
 	p->refs++;

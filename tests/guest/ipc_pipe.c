@@ -64,6 +64,26 @@ static void test_pipe(void)
 	close(p[1]);
 }
 
+/* What a shell does for `. /dev/stdin <<END`: the writer has gone when the reader opens again. */
+static void test_open_again(void)
+{
+	int p[2];
+	char path[64], buf[8];
+
+	CHECK(pipe(p) == 0);
+	CHECK(write(p[1], "hello", 5) == 5);
+	close(p[1]);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", p[0]);
+	int again = open(path, O_RDONLY);
+	CHECK(again >= 0);
+	struct pollfd poll_fd = {again, POLLIN, 0};
+	CHECK(poll(&poll_fd, 1, 0) == 1 && poll_fd.revents == (POLLIN | POLLHUP));
+	CHECK(read(again, buf, sizeof buf) == 5 && memcmp(buf, "hello", 5) == 0);
+	CHECK(read(again, buf, sizeof buf) == 0);
+	close(p[0]);
+	close(again);
+}
+
 static void *slow_writer(void *arg)
 {
 	int fd = *(int *)arg;
@@ -304,6 +324,7 @@ static void test_devices(void)
 int main(void)
 {
 	test_pipe();
+	test_open_again();
 	test_blocking_pipe();
 	test_packet_pipe();
 	test_fifo();
