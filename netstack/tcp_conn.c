@@ -359,7 +359,7 @@ uint32_t ns_tcp_ready(const struct ns_tcp *c)
 		r |= NS_EV_WRITABLE;
 	if (rd_done && wr_done)
 		r |= NS_EV_HUP;
-	if (c->urg_in && c->urg_valid && !c->urg_read && !c->oobinline)
+	if (c->urg_in && c->urg_valid && !c->urg_read && !seq_lt(c->rcv_up, c->copied_seq))
 		r |= NS_EV_URGENT;
 	if (c->error)
 		r |= NS_EV_ERROR;

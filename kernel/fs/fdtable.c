@@ -250,6 +250,31 @@ int fd_install(struct file *f, int min, bool cloexec)
 	return fd;
 }
 
+int fd_reserve(bool cloexec)
+{
+	struct fd_table *t = current_program()->fds;
+	mutex_lock(&t->lock);
+	int fd = reserve(t, 0, (unsigned)fd_limit());
+	if (fd >= 0)
+		bit_put(t->array->cloexec, (unsigned)fd, cloexec);
+	mutex_unlock(&t->lock);
+	return fd;
+}
+
+void fd_fill(int fd, struct file *f)
+{
+	struct fd_table *t = current_program()->fds;
+	mutex_lock(&t->lock);
+	if (f) {
+		rcu_assign(t->array->file[fd], f);
+	} else {
+		bit_put(t->array->used, (unsigned)fd, false);
+		bit_put(t->array->cloexec, (unsigned)fd, false);
+		t->lowest = MIN(t->lowest, (unsigned)fd);
+	}
+	mutex_unlock(&t->lock);
+}
+
 /* Takes fd's file out of the table; NULL if there is none. t->lock held. */
 static struct file *take(struct fd_table *t, unsigned fd)
 {

@@ -306,6 +306,10 @@ struct file *fd_borrow(int fd, bool *counted);
 static inline void fd_unborrow(struct file *f, bool counted);
 /* Lowest free descriptor >= min for f (its reference is taken over on success). -EMFILE. */
 int fd_install(struct file *f, int min, bool cloexec);
+/* In two steps, for what must not happen without a descriptor: reserve one (or -EMFILE), then fill it
+ * with f (its reference is taken over) or, with NULL, give it back. Meanwhile it is no file. */
+int fd_reserve(bool cloexec);
+void fd_fill(int fd, struct file *f);
 int fd_close(int fd);
 void fd_close_on_exec(struct fd_table *t);
 /* Walks for /proc/self/fd: the first used descriptor >= fd (its file referenced) or -1. */

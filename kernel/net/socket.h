@@ -106,6 +106,8 @@ void socket_put_stamp(struct socket *s, struct message *m, int64_t wall);
 
 /* socket_options.c: the generic part of setsockopt() and getsockopt(). */
 int socket_set_option(struct socket *s, int level, int name, const void *value, unsigned len);
+/* The generic part alone, for families that do something as well (SOL_SOCKET). */
+int socket_set_generic(struct socket *s, int name, const void *value, unsigned len);
 int socket_get_option(struct socket *s, int level, int name, void *value, unsigned *len);
 
 /* Sockets that exist, for /proc/net/sockstat. */

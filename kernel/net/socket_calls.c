@@ -157,14 +157,15 @@ SYSCALL(listen, int fd, int backlog)
 	return end(&u, err);
 }
 
-static long accept_one(struct use *u, void __user *ua, int __user *ulen, int flags)
+/* A new connection as a file, its peer's address written out; err_ptr(). */
+static struct file *accept_file(struct use *u, void __user *ua, int __user *ulen, int flags)
 {
 	struct socket *l = u->s;
 	if (!l->ops->accept)
-		return -EOPNOTSUPP;
+		return err_ptr(-EOPNOTSUPP);
 	struct socket *s = socket_alloc(l->family, l->type, l->protocol);
 	if (!s)
-		return -ENOMEM;
+		return err_ptr(-ENOMEM);
 	s->ops = l->ops;
 	s->send_buffer = l->send_buffer;
 	s->receive_buffer = l->receive_buffer;
@@ -175,7 +176,7 @@ static long accept_one(struct use *u, void __user *ua, int __user *ulen, int fla
 	int err = l->ops->accept(l, s, nonblock(u));
 	if (err) {
 		kfree(s);
-		return err;
+		return err_ptr(err);
 	}
 	struct address a = {0};
 	int len = ua ? s->ops->name(s, &a, true) : 0;
@@ -183,14 +184,25 @@ static long accept_one(struct use *u, void __user *ua, int __user *ulen, int fla
 	if (!f) {
 		s->ops->release(s);
 		kfree(s);
-		return -ENOMEM;
+		return err_ptr(-ENOMEM);
 	}
 	/* The peer may be gone already: then it has no address to report. */
 	if (ua && (err = put_address(&a, MAX(len, 0), ua, ulen))) {
 		file_put(f);
-		return err;
+		return err_ptr(err);
 	}
-	return fd_install_new(f, flags & SOCK_CLOEXEC);
+	return f;
+}
+
+/* The descriptor comes first: without one the connection stays in the queue. */
+static long accept_one(struct use *u, void __user *ua, int __user *ulen, int flags)
+{
+	int fd = fd_reserve(flags & SOCK_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	struct file *f = accept_file(u, ua, ulen, flags);
+	fd_fill(fd, is_err(f) ? NULL : f);
+	return is_err(f) ? ptr_err(f) : fd;
 }
 
 static long do_accept(int fd, void __user *ua, int __user *ulen, int flags)

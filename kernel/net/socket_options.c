@@ -41,7 +41,7 @@ static int set_buffer(int *field, int v, int most, bool forced)
 	return 0;
 }
 
-static int set_generic(struct socket *s, int name, const void *value, unsigned len)
+int socket_set_generic(struct socket *s, int name, const void *value, unsigned len)
 {
 	int v;
 	if (name == SO_RCVTIMEO_OLD || name == SO_RCVTIMEO_NEW)
@@ -126,7 +126,7 @@ int socket_set_option(struct socket *s, int level, int name, const void *value, 
 	int err =
 	    s->ops->set_option ? s->ops->set_option(s, level, name, value, len) : -ENOPROTOOPT;
 	if (err == -ENOPROTOOPT && level == SOL_SOCKET)
-		err = set_generic(s, name, value, len);
+		err = socket_set_generic(s, name, value, len);
 	return err;
 }
 

@@ -82,6 +82,7 @@ static void free_conn(struct rcu_head *h)
 	struct conn *c = container_of(h, struct conn, rcu);
 
 	drop_channel(c);
+	kfree(atomic_load(&c->icmp));
 	if (c->tcp.bind.bound) {
 		inet_lock();
 		ns_port_unbind(inet.ns, &c->tcp.bind);
@@ -161,6 +162,12 @@ bool conn_push(struct conn *c, struct ns_pkt *pkt)
 /* Processes what lies on the channel, oldest first. By the owner. */
 static void drain(struct conn *c)
 {
+	if (unlikely(atomic_load_explicit(&c->icmp, memory_order_relaxed))) {
+		struct ns_icmp_error *err = atomic_exchange(&c->icmp, NULL);
+		if (err)
+			ns_tcp_icmp(&c->tcp, err);
+		kfree(err);
+	}
 	struct ns_pkt *list = atomic_exchange(&c->channel, NULL), *in_order = NULL;
 
 	while (list) {
@@ -190,9 +197,24 @@ static void drain(struct conn *c)
 	ns_tcp_flush(&c->tcp);
 }
 
+/* Is there anything to process? */
 static bool has_packets(struct conn *c)
 {
-	return atomic_load_explicit(&c->channel, memory_order_acquire) != NULL;
+	return atomic_load_explicit(&c->channel, memory_order_acquire) ||
+	       atomic_load_explicit(&c->icmp, memory_order_relaxed);
+}
+
+void conn_icmp(struct conn *c, const struct ns_icmp_error *err)
+{
+	struct ns_icmp_error *copy = kmalloc(sizeof *copy);
+
+	if (!copy) /* as if it had been lost on the way */
+		return;
+	*copy = *err;
+	copy->quote = NULL;
+	copy->quote_len = 0;
+	kfree(atomic_exchange(&c->icmp, copy));
+	conn_kick(c, false);
 }
 
 /* The protocol has nothing more to do: out of the table. TIME_WAIT goes on as a small record. By
@@ -314,8 +336,7 @@ static void timer_work(struct work *w)
 	conn_put(c);
 }
 
-/* ops->tcp_arm: called by the owner. A connection outside the table is about to go. */
-void conn_arm(struct ns_tcp *tcp, uint64_t deadline);
+/* A connection outside the table is about to go. */
 void conn_arm(struct ns_tcp *tcp, uint64_t deadline)
 {
 	struct conn *c = container_of(tcp, struct conn, tcp);
@@ -393,6 +414,73 @@ void conn_release(struct conn *c, bool abort)
 	conn_unlock(c);
 	receive_loopback();
 	conn_put(c);
+}
+
+/* What of the engine's state survives. */
+struct kept {
+	struct ns_bind bind;
+	const struct ns_cc_ops *cc;
+	int64_t options[NS_OPT_ECN + 1];
+};
+
+static void keep_options(struct kept *k, const struct ns_tcp *tcp)
+{
+	for (int i = 0; i <= NS_OPT_ECN; i++)
+		k->options[i] = ns_tcp_getopt(tcp, (enum ns_tcp_opt)i);
+	k->cc = tcp->cc;
+}
+
+static void give_back_options(const struct kept *k, struct ns_tcp *tcp, const struct ns_tcp *old)
+{
+	for (int i = 0; i <= NS_OPT_ECN; i++) {
+		bool buffer = i == NS_OPT_SNDBUF || i == NS_OPT_RCVBUF;
+		if (i == NS_OPT_MAXSEG || /* the current one, not a wish */
+		    (buffer && !(i == NS_OPT_SNDBUF ? old->sndbuf_locked : old->rcvbuf_locked)))
+			continue;
+		if (ns_tcp_getopt(tcp, (enum ns_tcp_opt)i) != k->options[i])
+			ns_tcp_setopt(tcp, (enum ns_tcp_opt)i, k->options[i]);
+	}
+	tcp->cc = k->cc;
+}
+
+void conn_renew(struct conn *c)
+{
+	struct kept k;
+	struct ns_tcp old = {.sndbuf_locked = c->tcp.sndbuf_locked,
+	    .rcvbuf_locked = c->tcp.rcvbuf_locked,
+	    .user_mss = c->tcp.user_mss};
+
+	if (ns_tcp_get_state(&c->tcp) != NS_TCP_CLOSED)
+		ns_tcp_abort(&c->tcp);
+	if (c->in_table) {
+		flows_remove(&c->entry);
+		c->in_table = false;
+		timer_cancel(&c->timer);
+		conn_put(c); /* the table's */
+	}
+	rcu_synchronize(); /* readers of the table may still look at the flow */
+	drop_channel(c);
+	keep_options(&k, &c->tcp);
+	ns_tcp_destroy(&c->tcp);
+	inet_lock();
+	k.bind = c->tcp.bind;
+	if (k.bind.bound)
+		ns_port_unbind(inet.ns, &c->tcp.bind);
+	ns_tcp_init(&c->tcp, inet.ns);
+	if (k.bind.bound) { /* nobody else can have taken it */
+		struct ns_bind *b = &c->tcp.bind;
+		b->addr = k.bind.addr;
+		b->flags = k.bind.flags;
+		b->v6 = k.bind.v6;
+		b->ifindex = k.bind.ifindex;
+		b->owner = k.bind.owner;
+		ns_port_bind(inet.ns, b, NS_PROTO_TCP, k.bind.port);
+	}
+	inet_unlock();
+	conn_attach(c);
+	atomic_store(&c->wanted, INT64_MAX);
+	c->tcp.user_mss = old.user_mss;
+	give_back_options(&k, &c->tcp, &old);
 }
 
 void conn_init(void)

@@ -68,9 +68,11 @@ struct conn {
 	struct flow_entry entry;
 	struct mutex owner;
 	_Atomic(struct ns_pkt *) channel; /* newest first */
-	atomic_int refs;		  /* the socket, the table, timer and work in flight */
-	struct poll_head poll;		  /* everybody who waits */
-	bool quiet; /* the owner is the consumer: readable events need no notice */
+	_Atomic(struct ns_icmp_error *)
+	    icmp;	       /* came while there was an owner; the last one counts */
+	atomic_int refs;       /* the socket, the table, timer and work in flight */
+	struct poll_head poll; /* everybody who waits */
+	bool quiet;	       /* the owner is the consumer: readable events need no notice */
 	bool in_table, released;
 	/* What listings say about its socket; ino 0 without one. Written by the owner. */
 	_Atomic uint64_t ino;
@@ -104,6 +106,13 @@ void conn_unlock(struct conn *c);
  * context. */
 bool conn_push(struct conn *c, struct ns_pkt *pkt);
 void conn_kick(struct conn *c, bool data);
+/* Hands over an ICMP error about the connection. Any thread context. */
+void conn_icmp(struct conn *c, const struct ns_icmp_error *err);
+/* The engine's timer for a connection (ops->tcp_arm). By the owner. */
+void conn_arm(struct ns_tcp *tcp, uint64_t deadline);
+/* Makes a connection that ended, or is given up, into a new one with the same port (if it was
+ * bound) and options. By the owner; sleeps. */
+void conn_renew(struct conn *c);
 /* Enters the connection into the table (its flow is complete). */
 int conn_publish(struct conn *c);
 /* Sleeps, not owning c, until something happens to it. Called by the owner; owner again on return.

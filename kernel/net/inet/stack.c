@@ -20,8 +20,6 @@ static struct work instance_work, deferred_work;
 static _Atomic int64_t instance_deadline = INT64_MAX;
 static _Atomic(struct ns_pkt *) deferred; /* packets that wait for inet.lock to be sent */
 
-void conn_arm(struct ns_tcp *tcp, uint64_t deadline);
-
 /* --- operations --- */
 
 static void pkt_free(struct ns_pkt *p)
@@ -111,8 +109,7 @@ static void tcp_arm(void *ctx, struct ns_tcp *tcp, uint64_t deadline)
 	conn_arm(tcp, deadline);
 }
 
-/* Under inet.lock, which comes before no connection's owner: a connection that is busy misses the
- * error, as it might have been lost on the way. */
+/* Under inet.lock. */
 static void tcp_icmp(void *ctx, const struct ns_flow *flow, const struct ns_icmp_error *err)
 {
 	struct conn *c = conn_find(flow);
@@ -120,10 +117,7 @@ static void tcp_icmp(void *ctx, const struct ns_flow *flow, const struct ns_icmp
 	(void)ctx;
 	if (!c)
 		return;
-	if (mutex_trylock(&c->owner)) {
-		ns_tcp_icmp(&c->tcp, err);
-		conn_unlock(c);
-	}
+	conn_icmp(c, err);
 	conn_put(c);
 }
 

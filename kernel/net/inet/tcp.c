@@ -266,6 +266,17 @@ static int finish_connect(struct socket *s, struct conn *c, bool nonblock)
 	}
 }
 
+/* connect() to AF_UNSPEC. */
+static int tcp_disconnect(struct tcp_socket *ts)
+{
+	conn_lock(ts->c);
+	conn_renew(ts->c);
+	conn_unlock(ts->c);
+	receive_loopback();
+	poll_notify(&ts->c->poll, EPOLLHUP | EPOLLOUT);
+	return 0;
+}
+
 static int tcp_connect(struct socket *s, const struct address *a, unsigned len, bool nonblock)
 {
 	struct tcp_socket *ts = s->private;
@@ -273,8 +284,10 @@ static int tcp_connect(struct socket *s, const struct address *a, unsigned len, 
 	struct ns_addr addr;
 	uint16_t port;
 	uint32_t ifindex;
-	int err = sockaddr_parse(a, len, s->family, &addr, &port, &ifindex);
 
+	if (len >= sizeof(uint16_t) && a->family == AF_UNSPEC && !ts->listener)
+		return tcp_disconnect(ts);
+	int err = sockaddr_parse(a, len, s->family, &addr, &port, &ifindex);
 	if (err)
 		return err;
 	if (ts->listener)
@@ -291,15 +304,18 @@ static int tcp_connect(struct socket *s, const struct address *a, unsigned len, 
 	case NS_TCP_SYN_RECV:
 		err = nonblock ? -EALREADY : finish_connect(s, c, false);
 		conn_unlock(c);
-		return err;
+		return err == -EINPROGRESS ? -EALREADY : err;
 	default:
 		conn_unlock(c);
 		return -EISCONN;
 	}
 	if (c->tcp.connected_once || c->in_table) {
 		err = -ns_tcp_take_error(&c->tcp);
-		conn_unlock(c);
-		return err ? err : -EISCONN;
+		if (err) { /* how the last attempt ended, not told yet */
+			conn_unlock(c);
+			return err;
+		}
+		conn_renew(c);
 	}
 	err = choose_flow(ts, &addr, port, ifindex);
 	if (!err)
@@ -407,9 +423,13 @@ static long tcp_receive(struct socket *s, struct message *m)
 		return error_queue_receive(&ts->errors, s, m);
 	if (ts->listener)
 		return -ENOTCONN;
-	if (!want)
-		return 0;
 	conn_lock(c);
+	if (!want) { /* waits for something to read, as Linux does */
+		while (!(conn_ready(c) & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !r)
+			r = !deadline ? -EAGAIN : conn_wait(c, deadline);
+		conn_unlock(c);
+		return r == -EAGAIN || !r ? r : interrupted(s, (int)r, s->receive_timeout);
+	}
 	while ((size_t)done < want) {
 		r = ns_tcp_recv_iter(&c->tcp, copy_out, &m->data, want - (size_t)done, flags);
 		if (r > 0) {
@@ -473,7 +493,7 @@ static unsigned tcp_poll(struct socket *s)
 	conn_lock(ts->c);
 	unsigned m = conn_ready(ts->c);
 	if (ns_tcp_get_state(&ts->c->tcp) == NS_TCP_CLOSED && !ts->c->in_table && !ts->c->tcp.error)
-		m |= EPOLLOUT | EPOLLHUP; /* never connected: as Linux says it */
+		m = EPOLLOUT | EPOLLHUP; /* never connected: as Linux says it */
 	if (!error_queue_empty(&ts->errors))
 		m |= EPOLLERR;
 	conn_unlock(ts->c);

@@ -55,11 +55,11 @@ static int set_engine_option(struct conn *c, enum ns_tcp_opt opt, int v)
 }
 
 /* The generic code keeps the value that getsockopt() shows; the engine gets it too. */
-static int set_buffer(struct socket *s, int level, int name, const void *value, unsigned len)
+static int set_buffer(struct socket *s, int name, const void *value, unsigned len)
 {
 	struct tcp_socket *ts = s->private;
 	bool rcv = name == SO_RCVBUF || name == SO_RCVBUFFORCE;
-	int err = socket_set_option(s, level, name, value, len);
+	int err = socket_set_generic(s, name, value, len);
 
 	if (err)
 		return err;
@@ -89,7 +89,7 @@ int tcp_set_option(struct socket *s, int level, int name, const void *value, uns
 
 	if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF ||
 				       name == SO_SNDBUFFORCE || name == SO_RCVBUFFORCE))
-		return set_buffer(s, level, name, value, len);
+		return set_buffer(s, name, value, len);
 	if (level == SOL_TCP && name == TCP_CONGESTION) {
 		char algorithm[17] = "";
 		memcpy(algorithm, value, MIN(len, 16u));
@@ -119,6 +119,11 @@ int tcp_set_option(struct socket *s, int level, int name, const void *value, uns
 		switch (name) {
 		case TCP_DEFER_ACCEPT:
 			ts->defer_accept = v < 0 ? 0 : (uint32_t)v;
+			if (ts->listener) {
+				inet_lock();
+				ts->listener->l.defer_accept_s = ts->defer_accept;
+				inet_unlock();
+			}
 			return 0;
 		case TCP_FASTOPEN: /* a hint: connections are accepted without it */
 			return v < 0 ? -EINVAL : 0;
