@@ -196,30 +196,3 @@ struct file *socket_file_new(int family, int type, int protocol, int flags)
 	}
 	return f;
 }
-
-void message_put_control(struct message *m, int level, int type, const void *data, size_t len)
-{
-	struct cmsg_header h = {sizeof h + len, level, type};
-	if (m->control_room < h.len) {
-		m->out_flags |= MSG_CTRUNC;
-		return;
-	}
-	/* The last one may end without its padding. */
-	size_t space = MIN(CMSG_SPACE(len), m->control_room);
-	if (copy_to_user(m->control_out, &h, sizeof h) ||
-	    copy_to_user(m->control_out + sizeof h, data, len)) {
-		m->out_flags |= MSG_CTRUNC;
-		return;
-	}
-	m->control_out += space;
-	m->control_room -= space;
-}
-
-const struct cmsg_header *message_next_control(
-    const struct message *m, const struct cmsg_header *at)
-{
-	const char *p = at ? (const char *)at + CMSG_ALIGN(at->len) : m->control;
-	if (!m->control || p + sizeof(struct cmsg_header) > m->control + m->control_len)
-		return NULL;
-	return (const struct cmsg_header *)p;
-}

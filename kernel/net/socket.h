@@ -91,6 +91,8 @@ struct socket *file_socket(const struct file *f);
 int64_t socket_deadline(int64_t timeout, bool nonblock);
 /* Appends a control message for the receiver; sets MSG_CTRUNC when there is no room. */
 void message_put_control(struct message *m, int level, int type, const void *data, size_t len);
+/* Whether n bytes of control messages are well-formed: 0 or -EINVAL. */
+int message_check_control(const char *control, size_t n);
 /* Steps through m->control: the next header after `at` (NULL first) with its data, or NULL at the
  * end. */
 const struct cmsg_header *message_next_control(

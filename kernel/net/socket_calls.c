@@ -308,20 +308,6 @@ struct header {
 	char *control;
 };
 
-static int check_control(const char *control, size_t n)
-{
-	size_t at = 0;
-	while (n - at >= sizeof(struct cmsg_header)) {
-		const struct cmsg_header *c = (const struct cmsg_header *)(control + at);
-		if (c->len < sizeof *c || c->len > n - at)
-			return -EINVAL;
-		at += CMSG_ALIGN(c->len);
-		if (at > n)
-			break;
-	}
-	return 0;
-}
-
 static int header_begin(
     struct header *x, const struct user_msghdr __user *uh, unsigned flags, bool sending)
 {
@@ -358,7 +344,7 @@ static int header_begin(
 		return -EFAULT;
 	x->m.control = x->control;
 	x->m.control_len = x->h.controllen;
-	return check_control(x->control, x->h.controllen);
+	return message_check_control(x->control, x->h.controllen);
 }
 
 static void header_end(struct header *x)
