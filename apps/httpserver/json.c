@@ -112,7 +112,7 @@ static char *string(struct reader *r)
 		fail(r, "no memory");
 		return NULL;
 	}
-	while (r->p < quote) {
+	while (r->p && r->p < quote) {
 		unsigned char c = (unsigned char)*r->p++;
 		if (c < 0x20)
 			break;
@@ -127,11 +127,14 @@ static char *string(struct reader *r)
 			continue;
 		}
 		int32_t point = escape == 'u' ? code_point(r) : -1;
-		if (point < 0)
+		if (point < 0) {
+			r->p = NULL;
 			break;
+		}
 		to = put_utf8(to, (uint32_t)point);
 	}
 	if (r->p != quote) {
+		r->p = r->end;
 		free(text);
 		fail(r, "a bad character in a string");
 		return NULL;
