@@ -114,8 +114,10 @@ static char *string(struct reader *r)
 	}
 	while (r->p && r->p < quote) {
 		unsigned char c = (unsigned char)*r->p++;
-		if (c < 0x20)
+		if (c < 0x20) {
+			r->p = NULL;
 			break;
+		}
 		if (c != '\\') {
 			*to++ = (char)c;
 			continue;
