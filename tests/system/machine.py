@@ -15,7 +15,7 @@ SECTOR = 512
 DIRECT = ["-kernel", str(KERNEL)]
 
 # What the disks carry: says its arguments and the number of CPUs; with "write PATH" or "read PATH"
-# it tries that on a disk; with "nodes" it visits each CPU and says where it is.
+# it tries that on a disk; with "line" it answers a line of its input; with "nodes" it visits each CPU and says where it is.
 PROGRAM = r"""
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -46,6 +46,13 @@ int main(int argc, char **argv)
 	static char buf[1 << 16];
 	if (argc == 2 && !strcmp(argv[1], "nodes"))
 		return nodes();
+	if (argc == 2 && !strcmp(argv[1], "line")) {
+		printf("say something\n");
+		fflush(stdout);
+		if (!fgets(buf, sizeof buf, stdin))
+			return 4;
+		return printf("heard %s", buf), 0;
+	}
 	if (argc == 3 && (!strcmp(argv[1], "write") || !strcmp(argv[1], "read"))) {
 		int w = argv[1][0] == 'w';
 		int fd = open(argv[2], w ? O_RDWR : O_RDONLY);
@@ -151,22 +158,32 @@ def disk(path, device="virtio-blk-pci", read_only=True, options="", drive=""):
             "-device", f"{device},drive={name}{options}"]
 
 
-def run(directory, args, machine="q35", cpus=1, memory=256, timeout=60, until=None):
-    """Runs a machine until it ends, the text `until` shows on its serial port, or the timeout (seconds) is over."""
+def run(directory, args, machine="q35", cpus=1, memory=256, timeout=60, until=None,
+        console="serial", answer=None):
+    """Runs a machine until it ends, the text `until` shows on its console, or the timeout (seconds) is over.
+
+    console: "serial", or the virtio-serial device whose port is the only console. answer: (text, reply), what to type
+    when the text has come."""
     report = Path(directory) / "report"
     report.unlink(missing_ok=True)
+    port = ["-serial", "stdio"] if console == "serial" else [
+        "-serial", "none", "-chardev", "stdio,id=con", "-device", console, "-device", "virtconsole,chardev=con"]
     command = ["qemu-system-x86_64", "-M", machine, "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(memory),
-               "-smp", str(cpus), "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
-               "-debugcon", f"file:{report}", *args]
+               "-smp", str(cpus), "-nodefaults", "-display", "none", "-no-reboot", *port, "-debugcon", f"file:{report}", *args]
     output = b""
     end = time.monotonic() + timeout
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as p:
+    with subprocess.Popen(command, stdin=subprocess.PIPE if answer else subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as p:
         os.set_blocking(p.stdout.fileno(), False)
         while time.monotonic() < end and not (until and until.encode() in output):
             ended = p.poll() is not None
             output += p.stdout.read() or b""
             if ended:
                 break
+            if answer and answer[0].encode() in output:
+                p.stdin.write(answer[1].encode())
+                p.stdin.flush()
+                answer = None
             time.sleep(0.01)
         code = p.poll()
         if code is None:

@@ -42,6 +42,16 @@ def test_modern_mmio(root, tmp_path):
                          *disk(root, "virtio-blk-device")], "microvm"))
 
 
+@pytest.mark.parametrize("machine", ["q35", "microvm"])
+def test_virtio_console(machine, root, tmp_path):
+    """No serial port at all: the console is a port of virtio-serial."""
+    kind = "pci" if machine == "q35" else "device"
+    extra = ["-global", "virtio-mmio.force-legacy=false"] if machine == "microvm" else []
+    r = run(tmp_path, [*DIRECT, "-append", "/hello line", *extra, *disk(root, f"virtio-blk-{kind}")], machine,
+            cpus=2, console=f"virtio-serial-{kind}", answer=("say something", "a line\n"))
+    assert "heard a line" in r.output and r.report[-1:] == ["exit 0"], r
+
+
 @pytest.mark.parametrize("cpus", [1, 2, 4, 8, 16, 32, 64])
 def test_cpus(cpus, root, tmp_path):
     hello(run(tmp_path, [*DIRECT, "-append", "/hello world", *disk(root)], cpus=cpus, timeout=120), cpus)
