@@ -259,7 +259,8 @@ static int64_t take_host(ss_http_head *h, ss_str v, struct seen *s)
 		return bad(h, 400, "more than one Host");
 	s->host = true;
 	for (size_t i = 0; i < v.n; i++)
-		if (strchr("/?#@ \t,", v.p[i]))
+		if (!(kind[(unsigned char)v.p[i]] & TARGET) || v.p[i] == '/' || v.p[i] == '?' ||
+		    v.p[i] == '@' || v.p[i] == ',')
 			return bad(h, 400, "bad Host");
 	if (!h->host.p)
 		h->host = v;
