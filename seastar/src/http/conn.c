@@ -300,12 +300,25 @@ static ss_future refuse(struct hconn *c, int status, const char *why)
 	return SS_STOP;
 }
 
+static ss_future step(struct hconn *c);
+static ss_future wait_head(struct hconn *c);
+
+/* One request and the wait for the next, without a turn of the loop in between. */
+static ss_future serve_one(struct hconn *c)
+{
+	ss_future f = step(c);
+
+	if (f.r.err || f.r.i || ss_input_len(ss_conn_input(c->conn)))
+		return f;
+	return wait_head(c);
+}
+
 SS_CONT(came, struct hconn *c;)
 {
 	struct hconn *c = self->c;
 
 	if (ss_likely(!r.err && r.i))
-		return SS_AGAIN;
+		return serve_one(c);
 	if (r.err == -ETIMEDOUT && c->phase == PHASE_HEAD)
 		return refuse(c, 408, "the request did not come in time");
 	return SS_STOP;

@@ -94,37 +94,23 @@ static bool may_keep(struct ex *e, bool streams)
 	return e->body.end || streams || (!e->expect && e->body.left <= DRAIN_MAX);
 }
 
-static int put_type(ss_output *out, const char *type)
+/* What a head needs besides the content type and the fields added. */
+#define HEAD_MAX 384
+#define ROOM_MAX 4096 /* of ss_output_room() */
+#define SMALL_BODY 1024
+
+/* The head at p, which has room for it; returns its end. */
+static char *write_head(
+    struct ex *e, char *p, int status, const char *type, size_t type_len, int64_t length)
 {
-	int err = ss_output_put(out, "Content-Type: ", 14);
-
-	if (!err)
-		err = ss_output_put(out, type, strlen(type));
-	return err ? err : ss_output_put(out, "\r\n", 2);
-}
-
-/* Send the head; length -1 for chunks. On failure the connection is of no use any more. */
-static int send_head(struct ex *e, int status, const char *type, int64_t length, bool streams)
-{
-	ss_output *out = output(e);
-	ss_http_server *s = e->c->s;
-	char buf[512], *p;
-	int err;
-
-	if (e->state != REPLY_NONE)
-		return -EALREADY;
-	e->state = REPLY_BROKEN;
-	e->keep = may_keep(e, streams);
-	e->chunked = length < 0 && e->q.head.minor >= 1;
-	if (length < 0 && !e->chunked)
-		e->keep = false;
-	p = begin_head(s, buf, status);
-	err = ss_output_put(out, buf, (size_t)(p - buf));
-	if (!err && type)
-		err = put_type(out, type);
-	if (!err && e->n_fields)
-		err = ss_output_put(out, e->fields, e->n_fields);
-	p = buf;
+	p = begin_head(e->c->s, p, status);
+	if (type) {
+		p = ADD(p, "Content-Type: ");
+		p = add(p, type, type_len);
+		p = ADD(p, "\r\n");
+	}
+	if (e->n_fields)
+		p = add(p, e->fields, e->n_fields);
 	if (length >= 0 && !has_no_body(status)) {
 		p = ADD(p, "Content-Length: ");
 		p = add_number(p, (uint64_t)length);
@@ -136,16 +122,57 @@ static int send_head(struct ex *e, int status, const char *type, int64_t length,
 		p = ADD(p, "Connection: close\r\n");
 	else if (e->q.head.minor < 1)
 		p = ADD(p, "Connection: keep-alive\r\n");
-	p = ADD(p, "\r\n");
-	if (!err)
-		err = ss_output_put(out, buf, (size_t)(p - buf));
+	return ADD(p, "\r\n");
+}
+
+/* Put the head and a small body into the output stream. */
+static int put_head(
+    struct ex *e, int status, const char *type, int64_t length, const void *body, size_t n)
+{
+	ss_output *out = output(e);
+	size_t type_len = type ? strlen(type) : 0, room;
+	size_t need = HEAD_MAX + type_len + e->n_fields + n;
+	bool direct = need <= ROOM_MAX;
+	char *start = direct ? ss_output_room(out, need, &room) : ss_alloc(need), *p;
+	int err = 0;
+
+	if (!start)
+		return out->err ? out->err : -ENOMEM;
+	p = write_head(e, start, status, type, type_len, length);
+	if (n)
+		p = add(p, body, n);
+	if (direct) {
+		ss_output_commit(out, (size_t)(p - start));
+		return 0;
+	}
+	err = ss_output_put(out, start, (size_t)(p - start));
+	ss_free(start);
+	return err;
+}
+
+/*
+ * Begin a reply; length -1 for chunks. A body that is whole and small goes with the head. On
+ * failure the connection is of no use any more.
+ */
+static int send_head(struct ex *e, int status, const char *type, int64_t length, bool streams,
+    const void *body, size_t n)
+{
+	int err;
+
+	if (e->state != REPLY_NONE)
+		return -EALREADY;
+	e->state = REPLY_BROKEN;
+	e->keep = may_keep(e, streams);
+	e->chunked = length < 0 && e->q.head.minor >= 1;
+	if (length < 0 && !e->chunked)
+		e->keep = false;
+	e->head_only |= has_no_body(status);
+	err = put_head(e, status, type, length, body, e->head_only ? 0 : n);
 	if (err)
 		return err;
-	if (has_no_body(status))
-		e->head_only = true;
 	e->to_write = length;
 	e->status = status;
-	s->stats.status[status / 100 % 6]++;
+	e->c->s->stats.status[status / 100 % 6]++;
 	e->state = REPLY_BODY;
 	return 0;
 }
@@ -160,15 +187,16 @@ static ss_future head_failed(int err)
 ss_future ss_http_reply(ss_http_req *q, int status, const char *type, const void *data, size_t n)
 {
 	struct ex *e = ex_of(q);
-	int err = send_head(e, status, type, (int64_t)n, false);
+	size_t small = n <= SMALL_BODY ? n : 0;
+	int err = send_head(e, status, type, (int64_t)n, false, data, small);
 
-	if (err)
+	if (ss_unlikely(err))
 		return head_failed(err);
 	e->state = REPLY_WHOLE;
 	if (e->head_only)
 		return ss_ok(0);
-	err = n ? ss_output_put(output(e), data, n) : 0;
-	if (err) {
+	err = n - small ? ss_output_put(output(e), data, n) : 0;
+	if (ss_unlikely(err)) {
 		e->state = REPLY_BROKEN;
 		return ss_fail(err);
 	}
@@ -198,7 +226,7 @@ ss_future ss_http_reply_buf(ss_http_req *q, int status, const char *type, ss_buf
 		ss_buf_release(&mine);
 		return f;
 	}
-	err = send_head(e, status, type, (int64_t)mine.len, false);
+	err = send_head(e, status, type, (int64_t)mine.len, false, NULL, 0);
 	if (err || e->head_only) {
 		ss_buf_release(&mine);
 		if (err)
@@ -284,7 +312,7 @@ bool ss_http_started(const ss_http_req *q)
 ss_future ss_http_stream(ss_http_req *q, const char *type, int64_t length)
 {
 	struct ex *e = ex_of(q);
-	int err = send_head(e, e->wanted_status, type, length, true);
+	int err = send_head(e, e->wanted_status, type, length, true, NULL, 0);
 
 	return err ? head_failed(err) : ss_ok(0);
 }
@@ -418,7 +446,7 @@ int http_reply_end(struct ex *e)
 	int err = 0;
 
 	if (e->state == REPLY_NONE) {
-		err = send_head(e, e->wanted_status, NULL, 0, false);
+		err = send_head(e, e->wanted_status, NULL, 0, false, NULL, 0);
 		if (!err)
 			e->state = REPLY_WHOLE;
 		return err;

@@ -174,6 +174,7 @@ int http_node_add(struct http_node *root, const char *method, const char *patter
 	r->arg = arg;
 	if (method)
 		r->method = ss_strdup(method);
+	r->method_len = method ? strlen(method) : 0;
 	err = method && !r->method ? -ENOMEM : place(&root, pattern, r);
 	if (err) {
 		routes_free(r);
@@ -198,10 +199,15 @@ static void allow(struct http_match *m, const char *method)
 		snprintf(m->allow + n, sizeof(m->allow) - n, "%s%s", n ? ", " : "", method);
 }
 
+static inline bool is(ss_str s, const char *text, size_t n)
+{
+	return s.n == n && memcmp(s.p, text, n) == 0;
+}
+
 static bool suits(const struct http_route *r, ss_str method)
 {
-	return !r->method || ss_str_is(method, r->method) ||
-	       (ss_str_is(method, "HEAD") && strcmp(r->method, "GET") == 0);
+	return is(method, r->method, r->method_len) ||
+	       (is(method, "HEAD", 4) && is((ss_str){r->method, r->method_len}, "GET", 3));
 }
 
 /* A route of one list for the method; a route for any method comes after the others. */
@@ -213,7 +219,7 @@ static bool choose(const struct http_route *list, ss_str method, struct http_mat
 		if (r->method && suits(r, method)) {
 			m->route = r;
 			/* HEAD of its own goes before that of GET. */
-			if (ss_str_is(method, r->method))
+			if (is(method, r->method, r->method_len))
 				return true;
 		} else if (!r->method) {
 			any = r;

@@ -28,6 +28,7 @@
 /* route.c */
 struct http_route {
 	const char *method; /* NULL: any */
+	size_t method_len;
 	ss_http_handler handler;
 	void *arg;
 	struct http_route *next;
