@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """httpd --fixed against nginx and a plain epoll server: the same reply, the servers on CPU 0 and wrk on CPU 1,
-one after another in each round. Prints requests per second and the server's CPU time per request, medians over
-the rounds and ratios to ours; then what a second shard brings, by CPU time per request.
+one after another in each round. Prints requests per second and the server's CPU time per request (medians over
+the rounds), the median ratio of the rounds, and the ratio of the best rounds, which other work on the machine
+disturbed least; then what a second shard brings, by CPU time per request.
 
 usage: httpd.py BUILD-DIRECTORY [ROUNDS [SECONDS]]
 """
@@ -127,9 +128,11 @@ def compare(servers, connections, script, title):
     for s in servers:
         ratios = [a[0] / b[0] for a, b in zip(got[first], got[s.name])]
         cpus = [b[1] / a[1] for a, b in zip(got[first], got[s.name])]
+        best = [max(r for r, _ in got[first]) / max(r for r, _ in got[s.name]),
+                min(c for _, c in got[s.name]) / min(c for _, c in got[first])]
         print(f"  {s.name:12} {rate[s.name]:10.0f} requests/s {cpu[s.name]:7.2f} us CPU/request   "
-              f"ours/it: throughput {statistics.median(ratios):.2f}, work per CPU second "
-              f"{statistics.median(cpus):.2f}")
+              f"ours/it: throughput {statistics.median(ratios):.2f} (best {best[0]:.2f}), work per CPU second "
+              f"{statistics.median(cpus):.2f} (best {best[1]:.2f})")
     sys.stdout.flush()
 
 
