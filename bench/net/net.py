@@ -141,9 +141,30 @@ class Guest:
         return ["ip", "netns", "exec", self.ns, *argv]
 
     def wait(self, port):
-        code = ("import socket,sys,time\nfor i in range(300):\n try: socket.create_connection((%r,%d),.2); break\n"
-                " except OSError: time.sleep(.1)\nelse: sys.exit(1)" % (self.address, port))
-        if subprocess.run(self.command("/usr/bin/python3", "-c", code), check=False).returncode:
+        """Until the server listens. iperf3 takes every connection for a client: for it, until the machine answers."""
+        code = """
+import socket, sys, time
+for i in range(300):
+    try:
+        if sys.argv[2] == '5201':
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.settimeout(.2)
+            s.connect((sys.argv[1], 9))
+            s.send(b'x')
+            s.recv(1)
+        else:
+            socket.create_connection((sys.argv[1], int(sys.argv[2])), .2)
+            sys.exit(0)
+    except ConnectionRefusedError:
+        if sys.argv[2] == '5201':
+            time.sleep(3)
+            sys.exit(0)
+    except OSError:
+        pass
+    time.sleep(.1)
+sys.exit(1)
+"""
+        if subprocess.run(self.command("/usr/bin/python3", "-c", code, self.address, str(port)), check=False).returncode:
             self.log.flush()
             with open(self.log.name, errors="replace", encoding="utf-8") as f:
                 raise RuntimeError("%s: nobody answers\n%s" % (self.kind, f.read()[-3000:]))
