@@ -47,11 +47,13 @@ static int open_special(struct inode *i, struct file *f)
 static struct file *finish_open(struct dentry *d, int flags)
 {
 	struct inode *i = d->inode;
-	int kept = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+	/* O_NOCTTY is for who opens a terminal; nobody sees it afterwards. */
+	int kept = flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
 	struct file *f = file_new(i, d, i->fops, kept | O_LARGEFILE_ALWAYS);
 	if (!f)
 		return err_ptr(-ENOMEM);
 	if (flags & O_PATH) {
+		f->flags &= ~O_NOCTTY;
 		f->ops = NULL;
 		return f;
 	}
@@ -68,6 +70,7 @@ static struct file *finish_open(struct dentry *d, int flags)
 		file_put(f);
 		return err_ptr(err);
 	}
+	f->flags &= ~O_NOCTTY;
 	notify(i, d, IN_OPEN);
 	return f;
 }

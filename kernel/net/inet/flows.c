@@ -16,8 +16,8 @@ int flows_init(void)
 {
 	uint32_t n = MIN_BUCKETS;
 
-	while (n < MAX_BUCKETS &&
-	       (uint64_t)n * 1024 < memstats.total) /* one for each 4 MiB of RAM … */
+	while (
+	    n < MAX_BUCKETS && (uint64_t)n * 16 < memstats.total) /* one for each 64 KiB of RAM */
 		n *= 2;
 	buckets = kzalloc(n * sizeof *buckets);
 	mask = n - 1;
