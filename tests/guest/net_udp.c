@@ -173,7 +173,8 @@ static void test_control(void)
 	CHECK(g.ttl == 7 && g.tos == 0x28 && g.stamp.tv_sec > 1600000000);
 	/* For one datagram only. */
 	char control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec v = {"y", 1};
+	char byte = 'y';
+	struct iovec v = {&byte, 1};
 	struct msghdr m = {.msg_iov = &v,
 	    .msg_iovlen = 1,
 	    .msg_control = control,

@@ -192,8 +192,9 @@ def test_slow_examples(slow_ones):
     assert all(p.returncode == 0 for p in slow_ones.values())
 
 
-def test_tutorial_names_every_example():
-    text = open(os.path.join(os.path.dirname(__file__), "../../docs/seastar/tutorial.md")).read()
+def test_documentation_names_every_example():
+    docs = os.path.join(os.path.dirname(__file__), "../../docs/seastar")
+    text = "".join(open(os.path.join(docs, n)).read() for n in os.listdir(docs) if n.endswith(".md"))
     for name in os.listdir(EXAMPLES):
         m = re.fullmatch(r"tutorial_(\w+)", name)
         if m:

@@ -297,10 +297,11 @@ SS_MUST_USE ss_future ss_rpc_request_typed(ss_rpc_client *c, uint32_t verb, int 
     const ss_rpc_opts *opts);
 
 /**
- * Define a typed verb over two messages of SS_RPC_MESSAGE(): name##_request(client, &request,
- * &reply, opts) calls it, and resolves when `reply` is filled (to be released by its _release());
- * name##_decode_request(call, &request) and name##_set_reply(call, &reply) are for the handler:
- * both return 0 or a negative errno; a decoded request keeps call->request's buffer.
+ * Define a typed verb over two messages of SS_RPC_MESSAGE(). With NAME for the verb's name,
+ * `NAME_request(client, &request, &reply, opts)` calls it, and resolves when `reply` is filled (to
+ * be released by its own release function); `NAME_decode_request(call, &request)` and
+ * `NAME_set_reply(call, &reply)` are for the handler: both return 0 or a negative errno; a decoded
+ * request keeps call->request's buffer.
  */
 #define SS_RPC_VERB(name, number, request_type, reply_type)                              \
 	enum { name##_verb = (number) };                                                 \

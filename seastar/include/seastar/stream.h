@@ -187,6 +187,8 @@ int ss_output_put_buf(ss_output *out, ss_buf *b);
  * Room for at least @p n bytes (at most 4096) in one piece behind what was written. What the caller
  * puts there counts after ss_output_commit(), which must come before anything else is done with the
  * stream.
+ * @param out   the stream.
+ * @param n     bytes wanted, 1 to 4096.
  * @param room  gets how many bytes there are.
  * @return the first of them, or NULL if there is no memory or the stream has failed.
  */
