@@ -3,10 +3,13 @@
  * The HTTP client against our server and against servers that misbehave; and both while every
  * allocation fails in turn.
  */
+#include "certs.h"
+
 #include <seastar/http_client.h>
 #include <seastar/http_server.h>
 #include <seastar/seastar.h>
 #include <seastar/test.h>
+#include <seastar/websocket.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -373,6 +376,139 @@ SS_TEST(closing)
 	return 0;
 }
 
+/* The same over TLS: the server takes another listener, the client has credentials. */
+SS_FIBER(ws_echo_fiber, ss_http_req *q;)
+{
+	ss_auto_ws ws = SS_TRY_PTR(ss_ws_accept(self->q, NULL));
+	ss_ws_message m;
+
+	while (SS_TRY(ss_ws_receive(ws, &m)))
+		SS_TRY(ss_ws_send(ws, m.text, m.data.p, m.data.n));
+	return SS_TRY(ss_ws_close(ws, SS_WS_NORMAL, NULL));
+}
+
+static ss_future ws_echo(ss_http_req *q, void *arg)
+{
+	(void)arg;
+	return ss_async(ws_echo_fiber, q);
+}
+
+static int64_t ws_talk(ss_http_client *cl)
+{
+	ss_auto_ws ws = SS_TRY_PTR(ss_ws_connect(cl, "/ws", NULL));
+	ss_ws_message m;
+
+	SS_TRY(ss_ws_send(ws, true, "secret", 6));
+	SS_CHECK(SS_TRY(ss_ws_receive(ws, &m)) == 1 && ss_str_is(m.data, "secret"));
+	return SS_TRY(ss_ws_close(ws, SS_WS_NORMAL, NULL));
+}
+
+SS_TEST(tls)
+{
+	struct cert ca = cert_make("signer", NULL, NULL, 10);
+	struct cert mine = cert_make("server", "DNS:here.example", &ca, 10);
+	ss_tls_config sc = {.server = true, .cert_pem = mine.cert_pem, .key_pem = mine.key_pem};
+	ss_tls_config cc = {.ca_pem = ca.cert_pem};
+	ss_tls_creds *server_creds, *client_creds;
+	ss_addr any = ss_addr_loopback(0), at;
+	ss_http_server *s = start(&at);
+	ss_http_client *cl, *wrong;
+	ss_listener *l;
+	char text[256];
+
+	SS_REQUIRE(!ss_tls_creds_new(&sc, &server_creds, text, sizeof(text)));
+	SS_REQUIRE(!ss_tls_creds_new(&cc, &client_creds, text, sizeof(text)));
+	l = SS_TRY_PTR(ss_tls_listen(server_creds, &any, NULL));
+	ss_listener_addr(l, &at);
+	ss_http_route(s, "GET", "/ws", ws_echo, NULL);
+	SS_CHECK(ss_http_server_add(s, l) == 0);
+	cl = ss_http_client_new(
+	    &at, &(ss_http_client_opts){.host = "here.example", .tls = client_creds});
+	wrong = ss_http_client_new(
+	    &at, &(ss_http_client_opts){.host = "there.example", .tls = client_creds});
+	SS_CHECK(get(cl, "/hello", text, sizeof(text)) == 200 && strcmp(text, "hello") == 0);
+	SS_CHECK(get(cl, "/missing", text, sizeof(text)) == 404);
+	SS_CHECK(big_echo(cl, -1) == 0);
+	SS_CHECK(ws_talk(cl) == 0);
+	SS_CHECK(get(wrong, "/hello", text, sizeof(text)) == -EKEYREJECTED);
+	SS_TRY(ss_http_client_close(cl));
+	SS_TRY(ss_http_client_close(wrong));
+	SS_TRY(ss_http_server_stop(s));
+	ss_tls_creds_free(server_creds);
+	ss_tls_creds_free(client_creds);
+	cert_free(&mine);
+	cert_free(&ca);
+	return 0;
+}
+
+/* A server per shard on one port, clients on every shard. */
+static ss_addr shared_addr;
+static _Atomic int served[2];
+
+static ss_future count_here(ss_http_req *q, void *arg)
+{
+	(void)arg;
+	served[ss_shard_id()]++;
+	return ss_http_reply_text(q, 200, "here");
+}
+
+SS_CONT(is_listening, ss_http_server *s;)
+{
+	return ss_okp(self->s);
+}
+
+static ss_future shard_start(void *arg)
+{
+	ss_http_server *s = ss_http_server_new(NULL);
+
+	(void)arg;
+	ss_http_route(s, "GET", "/here", count_here, NULL);
+	return ss_then(ss_http_server_listen(s, &shared_addr, NULL), is_listening, s);
+}
+
+static ss_future shard_stop(void *s)
+{
+	return ss_http_server_stop(s);
+}
+
+SS_FIBER(many_gets, int unused;)
+{
+	char text[64];
+
+	for (int i = 0; i < 40; i++) {
+		/* A connection each, so that the system spreads them. */
+		ss_http_client *cl = ss_http_client_new(&shared_addr, NULL);
+
+		SS_CHECK(get(cl, "/here", text, sizeof(text)) == 200);
+		SS_TRY(ss_http_client_close(cl));
+	}
+	return 0;
+}
+
+SS_CONT(get_on_shard)
+{
+	return ss_async(many_gets, 0);
+}
+
+SS_TEST(shards)
+{
+	static const struct ss_service_ops ops = {shard_start, shard_stop};
+	static ss_sharded service;
+	ss_addr any = ss_addr_loopback(0);
+	ss_listener *l = SS_TRY_PTR(ss_listen(&any, &(ss_listen_opts){.one_shard = true}));
+
+	/* A port that is free now. */
+	ss_listener_addr(l, &shared_addr);
+	ss_listener_close(l);
+	service = (ss_sharded){0};
+	served[0] = served[1] = 0;
+	SS_TRY(ss_sharded_start(&service, &ops, NULL));
+	SS_TRY(ss_smp_invoke_on_all(get_on_shard));
+	SS_TRY(ss_sharded_stop(&service));
+	SS_CHECK(served[0] + served[1] == 80 && served[0] && served[1]);
+	return 0;
+}
+
 /* Each allocation of a whole conversation fails in turn, on both sides. */
 static int64_t conversation(const ss_addr *at)
 {
@@ -438,6 +574,8 @@ int main(int argc, char **argv)
 	    {"pool", pool},
 	    {"bad_servers", bad_servers},
 	    {"closing", closing},
+	    {"tls", tls},
+	    {"shards", shards, "-c2"},
 	    {"memory_fails", memory_fails, .once = true},
 	    {NULL},
 	};
