@@ -259,7 +259,7 @@ const struct cmd_spec cmd_table[] = {
 	"The named packages come whole without their documentation, the libraries they need with "
 	"them. What is not installed is downloaded with apt-get and not installed."},
     {"package from-host", "makes a package from programs of this host and what they need",
-	"program...", 1, -1, cmd_package_from_host, made_opts, NULL, 0, KIND_FILE},
+	"program[:/guest/path]...", 1, -1, cmd_package_from_host, made_opts, NULL, 0, KIND_FILE},
     {"package from-oci",
 	"makes a package from an OCI image layout (a directory, as skopeo writes it)",
 	"layout[:reference]", 1, 1, cmd_package_from_oci, made_opts, NULL, 0, KIND_DIR},

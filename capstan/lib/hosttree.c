@@ -249,6 +249,18 @@ static int collect_entry(struct cap_collector *col, const char *top, const char 
 	return result;
 }
 
+int cap_collect_as(struct cap_collector *col, const char *host, const char *guest)
+{
+	char *real = realpath(host, NULL);
+	if (!real)
+		return cap_fail_errno(col->c, "cannot read %s", host);
+	int result = cap_tree_add_host(col->c, col->tree, real, guest);
+	if (!result)
+		queue_file(col, real);
+	free(real);
+	return result;
+}
+
 int cap_collect_dir(struct cap_collector *col, const char *host)
 {
 	int result = cap_collect_path(col, host);

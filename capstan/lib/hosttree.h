@@ -28,6 +28,8 @@ void cap_collector_free(struct cap_collector *col);
 
 /* Adds a host path at the same guest path, with every link on the way to it, and queues it. */
 int cap_collect_path(struct cap_collector *col, const char *host);
+/* Adds a program of this host at another guest path, and queues it. */
+int cap_collect_as(struct cap_collector *col, const char *host, const char *guest);
 /* Adds a directory with its content; links that lead out of it are followed. */
 int cap_collect_dir(struct cap_collector *col, const char *host);
 /*

@@ -103,8 +103,14 @@ int cap_package_from_host(struct cap *c, const struct strv *programs, const stru
 	cap_tree_init(&tree);
 	cap_collector_init(&col, c, &tree);
 	for (size_t i = 0; !result && i < programs->count; i++) {
-		char *path = cap_find_program(c, programs->items[i]);
-		result = path ? cap_collect_path(&col, path) : -ENOENT;
+		const char *guest = strstr(programs->items[i], ":/");
+		char *name = guest ? xstrndup(programs->items[i], guest - programs->items[i])
+				   : xstrdup(programs->items[i]);
+		char *path = cap_find_program(c, name);
+		result = !path	 ? -ENOENT
+			 : guest ? cap_collect_as(&col, path, guest + 1)
+				 : cap_collect_path(&col, path);
+		free(name);
 		free(path);
 	}
 	if (!result)

@@ -167,7 +167,7 @@ int cap_host_tree(struct cap *c, const struct cap_run *r, struct cap_tree *t, st
 		result = add_argument_file(&col, r->argv[i], &relative);
 	if (!result && r->watch) {
 		service = cap_watch_program(c);
-		result = service ? cap_collect_path(&col, service) : -ENOENT;
+		result = service ? cap_collect_as(&col, service, CAP_WATCH_PROGRAM) : -ENOENT;
 	}
 	if (!result)
 		result = cap_add_extra_files(c, r, t);
@@ -182,7 +182,7 @@ int cap_host_tree(struct cap *c, const struct cap_run *r, struct cap_tree *t, st
 	if (!result) {
 		cap_run_options(&with_cwd, cmdline);
 		if (service) {
-			cap_cmdline_add(cmdline, service);
+			cap_cmdline_add(cmdline, CAP_WATCH_PROGRAM);
 			buf_puts(cmdline, " &");
 		}
 		cap_cmdline_add(cmdline, program);
