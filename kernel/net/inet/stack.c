@@ -139,7 +139,8 @@ static bool tcp_in_use(void *ctx, const struct ns_flow *flow)
 {
 	(void)ctx;
 	rcu_read_lock();
-	bool used = flows_find(flow) != NULL;
+	const struct flow_entry *e = flows_find(flow);
+	bool used = e && !(e->time_wait && time_wait_reusable(e));
 	rcu_read_unlock();
 	return used;
 }

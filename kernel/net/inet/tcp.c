@@ -10,6 +10,7 @@
 #include "mm/kmalloc.h"
 #include "net/inet/inet.h"
 #include "net/inet/tcp_socket.h"
+#include "net/inet/time_wait.h"
 #include "proc/program.h"
 #include "sys/syscall.h"
 
@@ -237,8 +238,10 @@ static int choose_flow(
 		tcp->flow.lport = tcp->bind.port;
 	else
 		err = ns_port_ephemeral(inet.ns, &tcp->flow);
-	if (!err)
+	if (!err) {
+		time_wait_displace(&tcp->flow);
 		err = conn_publish(ts->c);
+	}
 	inet_unlock();
 	return err == -EADDRINUSE ? -EADDRNOTAVAIL : err;
 }

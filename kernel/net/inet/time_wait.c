@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "mm/kmalloc.h"
 
+#define TIME_WAIT_TIME (60 * NSEC_PER_SEC) /* the engine's */
 #define SWEEP_NS NSEC_PER_SEC
 
 struct time_wait {
@@ -84,6 +85,30 @@ struct time_wait *time_wait_get(struct flow_entry *e)
 		if (atomic_compare_exchange_weak(&t->refs, &refs, refs + 1))
 			return t;
 	return NULL;
+}
+
+bool time_wait_reusable(const struct flow_entry *e)
+{
+	const struct ns_tcp_tw *tw = time_wait_state(e);
+
+	return tw->ts_ok && (int64_t)tw->expires_ns - TIME_WAIT_TIME + NSEC_PER_SEC < time_now();
+}
+
+void time_wait_displace(const struct ns_flow *flow)
+{
+	struct time_wait *t = NULL;
+
+	rcu_read_lock();
+	struct flow_entry *e = flows_find(flow);
+	if (e && e->time_wait && time_wait_reusable(e))
+		t = time_wait_get(e);
+	rcu_read_unlock();
+	if (!t)
+		return;
+	mutex_lock(&t->lock);
+	end_record(t);
+	mutex_unlock(&t->lock);
+	put(t);
 }
 
 void time_wait_input(struct time_wait *t, struct ns_pkt *pkt)

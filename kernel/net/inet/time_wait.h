@@ -14,6 +14,11 @@ bool time_wait_take_over(struct conn *c);
 struct time_wait *time_wait_get(struct flow_entry *e);
 /* A packet for the record. Takes the packet and the reference; outside RCU sections (may sleep). */
 void time_wait_input(struct time_wait *t, struct ns_pkt *pkt);
+/* Is the record old enough that a new connection may take the flow (both sides have time stamps,
+ * and a second has passed: RFC 6191)? Where the entry is stable. */
+bool time_wait_reusable(const struct flow_entry *e);
+/* Ends the record that stands in the way of a flow, if it may be. */
+void time_wait_displace(const struct ns_flow *flow);
 /* For listings, under the table's lock: what the record says; how many there are. */
 const struct ns_tcp_tw *time_wait_state(const struct flow_entry *e);
 unsigned time_wait_count(void);
