@@ -366,6 +366,12 @@ static void ip_input(struct ns_instance *ns, struct ns_pkt *pkt, struct ns_flow 
 	ns_transport_input(ns, pkt, flow);
 }
 
+void ns_input_drop(struct ns_instance *ns, struct ns_pkt *pkt)
+{
+	NS_COUNT(ns, ip_in_hdr_err);
+	ns_pkt_put(pkt);
+}
+
 void ns_input_slow(
     struct ns_instance *ns, struct ns_pkt *pkt, const struct ns_flow *flow, enum ns_class cls)
 {

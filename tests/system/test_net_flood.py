@@ -112,7 +112,6 @@ for i in range(3000):
 alive(b'after arp')
 after = stats()
 print('syn cookies', after['TcpExt.SyncookiesSent'] - before['TcpExt.SyncookiesSent'])
-print('challenges', after['TcpExt.TCPChallengeACK'] - before['TcpExt.TCPChallengeACK'])
 print('icmp ignored', after['TcpExt.OutOfWindowIcmps'] - before['TcpExt.OutOfWindowIcmps'])
 print('reassembly failed', after['Ip.ReasmFails'] - before['Ip.ReasmFails'])
 print('header errors', after['Ip.InHdrErrors'] - before['Ip.InHdrErrors'])
@@ -131,7 +130,7 @@ def test_attacks_do_not_disturb_a_connection(tmp_path):
         text = net.python(ATTACK, seconds=200)
     n = {k: int(v) for k, v in re.findall(r"^(.*) (-?\d+)$", text, re.M)}
     assert n["syn cookies"] > 100  # the queue of half-open connections was full
-    assert n["challenges"] > 0 and n["icmp ignored"] > 0 and n["reassembly failed"] > 0
+    assert n["icmp ignored"] == 3000 and n["reassembly failed"] > 1000 and n["header errors"] > 1000
     assert n["lost memory"] < 65536  # KiB
 
 

@@ -58,7 +58,7 @@ static void dispatch(struct ns_pkt *pkt, struct ns_flow *flow, enum ns_class cls
 {
 	if (cls == NS_CLASS_DROP) {
 		TRACE(net_packet_drop, "len=%u", pkt->tot_len);
-		ns_pkt_put(pkt);
+		ns_input_drop(inet.ns, pkt);
 		return;
 	}
 	if (cls == NS_CLASS_TCP && deliver(flow, pkt))

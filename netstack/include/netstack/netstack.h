@@ -311,6 +311,8 @@ enum ns_class ns_classify(struct ns_pkt *pkt, struct ns_flow *flow);
 /* [inst] Everything that is not a packet of a known connection. Takes the packet. */
 void ns_input_slow(
     struct ns_instance *ns, struct ns_pkt *pkt, const struct ns_flow *flow, enum ns_class cls);
+/* [any] Drops and counts a packet of NS_CLASS_DROP. Takes the packet. */
+void ns_input_drop(struct ns_instance *ns, struct ns_pkt *pkt);
 /* [inst] Whole receive path for a single-threaded embedder. Takes the packet. */
 void ns_input(struct ns_instance *ns, struct ns_pkt *pkt);
 /* [inst] Timers of the instance part. Call when armed time is reached (or at any time). */
