@@ -315,6 +315,9 @@ static const char *read_config(struct ss_runtime *rt, int *cpus)
 	if (ss_net_stack_choose(ss_config_string(c, "network-stack")))
 		return "unknown --network-stack";
 	rt->poll_mode = ss_config_flag(c, "poll-mode");
+	rt->spin_ns = ss_config_flag(c, "overprovisioned")
+			  ? 0
+			  : (uint64_t)ss_config_int(c, "smp-spin-us") * SS_USEC;
 	rt->idle_poll_ns = (uint64_t)ss_config_int(c, "idle-poll-time-us") * SS_USEC;
 	rt->quota_ns = (uint64_t)(ss_config_double(c, "task-quota-ms") * (double)SS_MSEC);
 	if (rt->quota_ns < 10 * SS_USEC || rt->quota_ns > 10 * SS_SEC)
@@ -373,6 +376,7 @@ static int shard_begin(struct ss_reactor *re)
 		sched_setaffinity(0, sizeof(one), &one);
 	}
 	ss_self = &re->shard;
+	ss_turn_self = &re->shard.turn;
 	err = ss_mem_init(&re->shard, ss_rt->memory, ss_rt->lock_memory);
 	if (!err) {
 		ss_cells_init(&re->shard);
@@ -395,6 +399,7 @@ static void shard_end(struct ss_reactor *re)
 	pthread_barrier_wait(&ss_rt->barrier);
 	ss_mem_fini(&re->shard);
 	ss_self = NULL;
+	ss_turn_self = NULL;
 }
 
 static void *shard_thread(void *arg)

@@ -148,12 +148,12 @@ static void fiber_run(ss_task *t)
 {
 	struct ss_shard *sh = ss_self;
 	struct ss_fiber *f = ss_container_of(t, struct ss_fiber, w.task);
-	uint32_t depth = sh->depth;
+	uint32_t depth = sh->turn.depth;
 
-	sh->depth = f->depth;
+	sh->turn.depth = f->depth;
 	enter_fiber(sh, f);
-	f->depth = sh->depth;
-	sh->depth = depth;
+	f->depth = sh->turn.depth;
+	sh->turn.depth = depth;
 	if (!f->finished)
 		return;
 	if (sh->n_free_fibers >= POOL_MAX) {
@@ -243,7 +243,7 @@ static void outside(void)
 	abort();
 }
 
-ss_result ss_await(ss_future f)
+ss_result ss_await_(ss_future f)
 {
 	struct ss_shard *sh = ss_self;
 	struct ss_fiber *me = sh->fiber;

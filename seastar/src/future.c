@@ -75,7 +75,7 @@ SS_CONT(restore, ss_result before;)
 	return ss_ready(r.err && !self->before.err ? r : self->before);
 }
 
-static ss_future finally_result(ss_future f, ss_result before)
+ss_future ss_finally_end_(ss_future f, ss_result before)
 {
 	ss_result r;
 
@@ -94,11 +94,11 @@ static inline ss_future call(
 {
 	ss_future f;
 
-	sh->depth++;
+	sh->turn.depth++;
 	f = fn(cap, r);
-	sh->depth--;
+	sh->turn.depth--;
 	if (kind == SS_KIND_FINALLY)
-		f = finally_result(f, r);
+		f = ss_finally_end_(f, r);
 	return f;
 }
 
@@ -141,7 +141,7 @@ void ss_state_run(ss_task *t)
 {
 	struct ss_shard *sh = ss_self;
 	ss_state *s = ss_container_of(t, ss_state, w.task);
-	ss_result r = s->w.in ? ss_waiter_take(&s->w) : s->r;
+	ss_result r = s->w.in ? ss_waiter_take(&s->w) : ss_load(&s->r);
 
 	s->r.err = SS_PENDING;
 	while (s->tail) {
@@ -225,7 +225,7 @@ ss_future ss_chain(ss_future f, ss_cont_fn fn, const void *cap, size_t size, enu
 	if (ss_likely(ss_take_inline(f, &r))) {
 		if (skipped(kind, r))
 			return ss_ready(r);
-		if (ss_likely(!ss_preempt(sh) && sh->depth < SS_MAX_DEPTH))
+		if (ss_likely(!ss_preempt(sh) && sh->turn.depth < SS_MAX_DEPTH_))
 			return call(sh, fn, (void *)(uintptr_t)cap, r, kind);
 		return defer(r, fn, cap, size, kind);
 	}
@@ -258,7 +258,7 @@ static void drop(ss_future f, uint8_t flags)
 		ss_state_report(r);
 }
 
-void ss_detach(ss_future f)
+void ss_detach_(ss_future f)
 {
 	drop(f, SS_STATE_DETACHED);
 }

@@ -18,6 +18,8 @@ const struct ss_option ss_framework_options[] = {
     {"network-stack", 0, SS_OPT_STRING, "posix", "network stack"},
     {"poll-mode", 0, SS_OPT_FLAG, NULL, "poll continuously (100% CPU use)"},
     {"idle-poll-time-us", 0, SS_OPT_INT, "0", "poll this long before going to sleep", 0, 60000000},
+    {"smp-spin-us", 0, SS_OPT_INT, "30",
+	"longest wait for messages of other shards before going to sleep", 0, 1000},
     {"task-quota-ms", 0, SS_OPT_DOUBLE, "0.5", "longest time between polls"},
     {"blocked-reactor-notify-ms", 0, SS_OPT_INT, "200",
 	"report tasks that block the reactor for longer (0: never)", 0, 3600000},

@@ -103,6 +103,7 @@ struct ss_reactor {
 	unsigned idle_ticks;
 	char *signal_stack;
 	uint64_t last_work;
+	uint64_t spin_ns; /* how long waiting for messages is worth while now */
 };
 
 struct ss_exit_hook {
@@ -124,7 +125,8 @@ struct ss_runtime {
 	struct ss_io_properties properties;
 	bool poll_mode, pin, preempt_always, lock_memory;
 	uint64_t idle_poll_ns, quota_ns, blocked_ns;
-	uint64_t memory; /* of each shard */
+	uint64_t spin_ns; /* longest wait for messages before sleeping */
+	uint64_t memory;  /* of each shard */
 	ss_main_fn main;
 	void *main_arg;
 	int exit_status;

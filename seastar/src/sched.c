@@ -112,11 +112,11 @@ static void update_min(struct ss_shard *sh)
 bool ss_run_tasks(struct ss_shard *sh)
 {
 	uint64_t start = 0;
-	uint32_t tick = atomic_load_explicit(&sh->tick, memory_order_relaxed);
+	uint32_t tick = __atomic_load_n(&sh->turn.tick, __ATOMIC_RELAXED);
 
 	if (!sh->n_active)
 		return false;
-	sh->slice_tick = sh->preempt_always ? tick - 1 : tick;
+	sh->turn.slice_tick = sh->preempt_always ? tick - 1 : tick;
 	sh->running_tasks = true;
 	do {
 		struct ss_group *g = pick(sh);

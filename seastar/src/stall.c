@@ -63,7 +63,7 @@ static void on_tick(int sig)
 	(void)sig;
 	if (!sh)
 		return;
-	atomic_fetch_add_explicit(&sh->tick, 1, memory_order_relaxed);
+	__atomic_fetch_add(&sh->turn.tick, 1, __ATOMIC_RELAXED);
 	if (ss_rt && ss_rt->blocked_ns)
 		check_stall(sh);
 	errno = saved;

@@ -40,8 +40,16 @@ extern "C" {
 /** The function behind ss_async(). */
 SS_MUST_USE ss_future ss_async_(int64_t (*fn)(void *), const void *cap, size_t size);
 
+/** The part of ss_await() that may have to wait. */
+ss_result ss_await_(ss_future f);
+
 /** Wait for @p f (consumed) in a fiber and return its result, which may be an error. */
-ss_result ss_await(ss_future f);
+static inline ss_result ss_await(ss_future f)
+{
+	if (__builtin_expect(f.r.err != SS_PENDING && ss_slice_goes_on_(ss_turn_self), 1))
+		return f.r;
+	return ss_await_(f);
+}
 
 /** True inside a fiber, where ss_await() may be called. */
 bool ss_in_fiber(void);

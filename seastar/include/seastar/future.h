@@ -121,14 +121,15 @@ enum ss_cont_kind {
 };
 
 /** Run @p name after @p f succeeded; an error of @p f skips it. Returns the chained future. */
-#define ss_then(f, name, ...) ss_chain((f), name, SS_CAP_(name, __VA_ARGS__), SS_KIND_THEN)
+#define ss_then(f, name, ...) ss_chain_((f), name, SS_CAP_(name, __VA_ARGS__), SS_KIND_THEN)
 /** Run @p name after @p f whatever its result; `r` may hold an error. */
 #define ss_then_wrapped(f, name, ...) \
-	ss_chain((f), name, SS_CAP_(name, __VA_ARGS__), SS_KIND_WRAPPED)
+	ss_chain_((f), name, SS_CAP_(name, __VA_ARGS__), SS_KIND_WRAPPED)
 /** Run @p name after @p f whatever its result, and keep that result unless @p name fails. */
-#define ss_finally(f, name, ...) ss_chain((f), name, SS_CAP_(name, __VA_ARGS__), SS_KIND_FINALLY)
+#define ss_finally(f, name, ...) ss_chain_((f), name, SS_CAP_(name, __VA_ARGS__), SS_KIND_FINALLY)
 /** Run @p name only if @p f failed; its result replaces the error. */
-#define ss_handle_error(f, name, ...) ss_chain((f), name, SS_CAP_(name, __VA_ARGS__), SS_KIND_ERROR)
+#define ss_handle_error(f, name, ...) \
+	ss_chain_((f), name, SS_CAP_(name, __VA_ARGS__), SS_KIND_ERROR)
 /** Call @p name now with no preceding result, as a continuation of a ready future. */
 #define ss_invoke(name, ...) name(&(struct name##_cap){__VA_ARGS__}, (ss_result){.err = 0})
 
@@ -145,6 +146,44 @@ enum ss_cont_kind {
 SS_MUST_USE ss_future ss_chain(
     ss_future f, ss_cont_fn fn, const void *cap, size_t size, enum ss_cont_kind kind);
 
+/** The head of a shard, as the functions that are inlined see it. Not for applications. */
+struct ss_turn {
+	uint32_t tick;	     /**< Advances when a time slice is over; set by a signal handler. */
+	uint32_t slice_tick; /**< Its value when the slice began. */
+	uint32_t depth;	     /**< Nested continuations of ready futures. */
+};
+/** The head of the calling thread's shard; NULL on other threads. */
+extern __thread struct ss_turn *ss_turn_self __attribute__((tls_model("initial-exec")));
+
+#define SS_MAX_DEPTH_ 48 /**< Deepest nesting of continuations of ready futures. */
+
+/** True if the running time slice goes on. */
+static inline bool ss_slice_goes_on_(const struct ss_turn *t)
+{
+	return __atomic_load_n(&t->tick, __ATOMIC_RELAXED) == t->slice_tick;
+}
+
+/** The part of ss_finally() after the continuation, whose future @p f is, ran. */
+SS_MUST_USE ss_future ss_finally_end_(ss_future f, ss_result before);
+
+/** ss_chain() with its usual case inlined: the result is known and the slice goes on. */
+SS_MUST_USE static inline ss_future ss_chain_(
+    ss_future f, ss_cont_fn fn, const void *cap, size_t size, enum ss_cont_kind kind)
+{
+	struct ss_turn *t = ss_turn_self;
+	ss_future g;
+
+	if (__builtin_expect(
+		f.r.err == SS_PENDING || !ss_slice_goes_on_(t) || t->depth >= SS_MAX_DEPTH_, 0))
+		return ss_chain(f, fn, cap, size, kind);
+	if ((kind == SS_KIND_THEN && f.r.err) || (kind == SS_KIND_ERROR && !f.r.err))
+		return f;
+	t->depth++;
+	g = fn((void *)(uintptr_t)cap, f.r);
+	t->depth--;
+	return kind == SS_KIND_FINALLY ? ss_finally_end_(g, f.r) : g;
+}
+
 /** True when the result of @p f is known. Does not consume it. */
 bool ss_available(ss_future f);
 
@@ -156,8 +195,15 @@ bool ss_available(ss_future f);
  */
 bool ss_take(ss_future f, ss_result *out);
 
+/** The part of ss_detach() for what is not a plain success. */
+void ss_detach_(ss_future f);
+
 /** Drop a future on purpose. A failure nobody handled is logged when it happens. */
-void ss_detach(ss_future f);
+static inline void ss_detach(ss_future f)
+{
+	if (__builtin_expect(f.r.err != 0, 0))
+		ss_detach_(f);
+}
 
 /** Drop a future on purpose, and any failure with it. */
 void ss_ignore(ss_future f);
