@@ -5,44 +5,12 @@
  */
 #include <seastar/seastar.h>
 
-#include <pthread.h>
-#include <semaphore.h>
-#include <stdio.h>
+#include "seastar_micro.h"
+
 #include <stdlib.h>
-#include <time.h>
 
 #define N 1000000L
-#define ROUNDS 5
-
 static int64_t sink;
-
-static uint64_t cpu(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * SS_SEC + (uint64_t)t.tv_nsec;
-}
-
-static void show(const char *name, double best, const char *target)
-{
-	printf("%-44s %9.1f ns %s\n", name, best, target);
-	fflush(stdout);
-}
-
-/* Run `body` ROUNDS times over n operations; the best round counts. */
-#define MEASURE(name, n, clock, target, body)                               \
-	do {                                                                \
-		double best_ = 1e18;                                        \
-		for (int round_ = 0; round_ < ROUNDS; round_++) {           \
-			uint64_t t0_ = clock();                             \
-			body;                                               \
-			double ns_ = (double)(clock() - t0_) / (double)(n); \
-			if (ns_ < best_)                                    \
-				best_ = ns_;                                \
-		}                                                           \
-		show(name, best_, target);                                  \
-	} while (0)
 
 static __attribute__((noinline)) ss_future ready(int64_t i)
 {
@@ -102,29 +70,22 @@ static void allocate(long n, void *(*get)(size_t), void (*put)(void *))
 		put(p[i]);
 }
 
-static sem_t ping, pong;
-static void *answer(void *n)
+static void arm_and_cancel(long n)
 {
-	for (long i = 0; i < *(long *)n; i++) {
-		sem_wait(&ping);
-		sem_post(&pong);
+	static ss_timer t[1025];
+	uint64_t far = ss_now() + 1000 * SS_SEC;
+
+	for (int i = 0; i < 1025; i++) {
+		ss_timer_init(&t[i], no_timer);
+		if (i < 1024)
+			ss_timer_arm_at(&t[i], far + (uint64_t)(i * 7919 % 100003));
 	}
-	return NULL;
-}
-
-static void thread_round_trips(long n)
-{
-	pthread_t t;
-
-	sem_init(&ping, 0, 0);
-	sem_init(&pong, 0, 0);
-	if (pthread_create(&t, NULL, answer, &n))
-		return;
 	for (long i = 0; i < n; i++) {
-		sem_post(&ping);
-		sem_wait(&pong);
+		ss_timer_arm_at(&t[1024], far + 50000);
+		ss_timer_cancel(&t[1024]);
 	}
-	pthread_join(t, NULL);
+	for (int i = 0; i < 1024; i++)
+		ss_timer_cancel(&t[i]);
 }
 
 static int64_t one_shard(void)
@@ -142,11 +103,16 @@ static int64_t one_shard(void)
 	    for (long i = 0; i < n; i++) sink += SS_TRY(ready(i)));
 	MEASURE("pending step of repeat", N, cpu, "(<= 15)", left = N;
 		SS_TRY(ss_repeat(step, &left)));
-	MEASURE("fiber switch (await of yield, there and back)", N, cpu, "(<= 40 each way)",
+	others_steps();
+	MEASURE("fiber switch, there and back (await of yield)", N, cpu, "(<= 40 each way)",
 	    for (long i = 0; i < n; i++) SS_TRY(ss_yield()));
+	others_switch();
 	MEASURE("start a fiber and await it", N, cpu, "",
 	    for (long i = 0; i < n; i++) SS_TRY(ss_async(child, 1)));
-	MEASURE("timer arm (1024 armed)", N, cpu, "", timers(N));
+	others_spawn();
+	MEASURE("timer re-armed, 1024 armed", N, cpu, "", timers(N));
+	MEASURE("timer armed and cancelled, 1024 armed", N, cpu, "", arm_and_cancel(N));
+	others_timers();
 	MEASURE("ss_alloc + ss_free, 96 bytes", N, cpu, "", allocate(N, ss_alloc, ss_free));
 	MEASURE("  malloc + free, 96 bytes", N, cpu, "", allocate(N, malloc, free));
 	return 0;
@@ -157,16 +123,16 @@ static int64_t two_shards(void)
 	long n = 20000;
 	static ss_future fs[1000];
 
-	MEASURE("round trip to another shard (wall)", n, ss_now, "",
+	MEASURE("round trip to another shard (wall)", n, wall, "",
 	    for (long i = 0; i < n; i++) SS_TRY(ss_smp_submit_to(1, nothing)));
-	MEASURE("  round trip between threads by semaphores", n, ss_now, "", thread_round_trips(n));
 	MEASURE(
-	    "message to another shard, 1000 at a time (wall)", 100 * 1000, ss_now, "",
+	    "message to another shard, 1000 at a time (wall)", 100 * 1000, wall, "",
 	    for (int b = 0; b < 100; b++) {
 		    for (int i = 0; i < 1000; i++)
 			    fs[i] = ss_smp_submit_to(1, nothing);
 		    SS_TRY(ss_when_all(fs, 1000, NULL));
 	    });
+	others_round_trip();
 	return 0;
 }
 
@@ -188,5 +154,11 @@ int main(int argc, char **argv)
 	static const struct ss_app app = {
 	    .name = "seastar_micro", .description = "Micro benchmarks (-c1 or -c2)"};
 
-	return ss_app_run(argc, argv, &app, run, NULL);
+	static char quiet[] = "--blocked-reactor-notify-ms=0"; /* what is beside us blocks */
+	char *args[64] = {argv[0], quiet};
+	int n = 2;
+
+	for (int i = 1; i < argc && n < 63; i++)
+		args[n++] = argv[i];
+	return ss_app_run(n, args, &app, run, NULL);
 }
