@@ -138,6 +138,9 @@ void crash_report_program(const struct trapframe *f, int sig, const struct ksigi
 	/* A jump to nowhere: who called is on the stack. */
 	if (!is_code(f->rip) && read_word(f->rsp, &ret) && is_code(ret))
 		print_address(n++, ret, true);
+	/* A function that calls nobody may have no frame of its own: who called it is on top. */
+	else if (f->rbp > f->rsp && read_word(f->rsp, &ret) && behind_call(ret))
+		print_address(n++, ret, false);
 	n = walk_frames(n, f->rbp, f->rsp, &top);
 	search_stack(n, top);
 	report_threads();

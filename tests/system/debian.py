@@ -130,7 +130,7 @@ def on_host(root, *command, **kw):
     loader = root / "lib64" / "ld-linux-x86-64.so.2"
     program = root / command[0].lstrip("/")
     head = [str(loader), "--library-path", str(root / LIBRARIES), str(program)] if loader.exists() else [str(program)]
-    return subprocess.run([*head, *map(str, command[1:])], check=True, **kw)
+    return subprocess.run([*head, *map(str, command[1:])], **{"check": True, **kw})
 
 
 @dataclass
