@@ -68,9 +68,13 @@ enum { CAP_PORT_IN = 1, CAP_PORT_OUT, CAP_PORT_ERR, CAP_PORT_CONTROL, CAP_PORTS 
  * number (-1: without). */
 struct cap_qemu_fds {
 	int console, status, qmp, port[CAP_PORTS];
+	int net; /* tap device for -n bridge, -1: QEMU makes one */
 };
 int cap_qemu_args(
     struct cap *c, const struct cap_machine *m, const struct cap_qemu_fds *fds, struct strv *args);
+/* A new tap device on a bridge of the host, up; it goes with its descriptor. -1 for who may not:
+ * QEMU has a helper for them. */
+int cap_bridge_tap(struct cap *c, const char *bridge);
 /* Whether KVM can work on this host: /dev/kvm opens and the CPU has the extension. */
 bool cap_kvm_works(void);
 /* The QEMU program: $CAPSTAN_QEMU or qemu-system-x86_64. */

@@ -128,7 +128,7 @@ static bool valid_mac(const char *mac)
 }
 
 static int add_net(
-    struct cap *c, const struct cap_machine *m, const char *suffix, struct strv *args)
+    struct cap *c, const struct cap_machine *m, int tap, const char *suffix, struct strv *args)
 {
 	struct buf dev = {0};
 	char mac[18];
@@ -150,7 +150,10 @@ static int add_net(
 			result = cap_fail(c, EINVAL,
 			    "this host has no bridge named \"%s\"; -b names another one", bridge);
 		free(path);
-		buf_printf(&dev, "bridge,id=net0,br=%s", bridge);
+		if (tap >= 0)
+			buf_printf(&dev, "tap,id=net0,fd=%d", tap);
+		else
+			buf_printf(&dev, "bridge,id=net0,br=%s", bridge);
 	} else if (!strcmp(m->net, "tap") || !strcmp(m->net, "vhost")) {
 		buf_printf(&dev, "tap,id=net0,ifname=%s,script=no,downscript=no%s",
 		    m->net_device ? m->net_device : "tap0",
@@ -330,7 +333,7 @@ int cap_qemu_args(
 	strv_add(args, "-device");
 	strv_addf(args, "virtio-rng-%s", suffix);
 	if (!result)
-		result = add_net(c, m, suffix, args);
+		result = add_net(c, m, fds->net, suffix, args);
 	add_ports(fds, suffix, args);
 	if (m->gdb) {
 		strv_add(args, "-s");

@@ -369,6 +369,8 @@ child(const struct cap_machine *m, const struct cap_qemu_fds *fds, int errors, c
 	for (int i = 0; i < CAP_PORTS; i++)
 		if (fds->port[i] >= 0)
 			keep_open(fds->port[i]);
+	if (fds->net >= 0)
+		keep_open(fds->net);
 	if (m->image_fd >= 0)
 		keep_open(m->image_fd);
 	int null = open("/dev/null", O_RDWR);
@@ -389,7 +391,7 @@ static int start(struct session *s, const struct cap_machine *m)
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) || pipe2(status, O_CLOEXEC) ||
 	    pipe2(errors, O_CLOEXEC))
 		result = cap_fail_errno(s->c, "cannot create a channel to QEMU");
-	struct cap_qemu_fds fds = {console[1], status[1], qmp[1], {-1, -1, -1, -1, -1}};
+	struct cap_qemu_fds fds = {console[1], status[1], qmp[1], {-1, -1, -1, -1, -1}, -1};
 	struct buf line = {0};
 	struct cap_machine with_ports = *m;
 	/* A kernel from the image is started with the image's command line: it knows no ports. */
@@ -398,6 +400,8 @@ static int start(struct session *s, const struct cap_machine *m)
 		buf_puts(&line, m->cmdline ? m->cmdline : "");
 		with_ports.cmdline = line.data;
 	}
+	if (!result && !strcmp(m->net, "bridge"))
+		fds.net = cap_bridge_tap(s->c, m->net_device ? m->net_device : "virbr0");
 	if (!result)
 		result = cap_qemu_args(s->c, &with_ports, &fds, &args);
 	if (!result) {
@@ -417,6 +421,8 @@ static int start(struct session *s, const struct cap_machine *m)
 	for (int i = 0; i < CAP_PORTS; i++)
 		if (fds.port[i] >= 0)
 			close(fds.port[i]);
+	if (fds.net >= 0)
+		close(fds.net);
 	buf_free(&line);
 	s->console_fd = console[0];
 	s->qmp_fd = qmp[0];
