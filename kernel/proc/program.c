@@ -349,7 +349,10 @@ int64_t thread_cpu_ns(const struct thread *t)
 
 void thread_cpu_split(const struct thread *t, int64_t *user, int64_t *kernel)
 {
-	int64_t total = thread_cpu_ns(t), k = MIN(t->kernel_ns, total);
+	int64_t total = thread_cpu_ns(t), k = t->kernel_ns;
+	if (t->in_kernel)
+		k += total - t->cpu_mark;
+	k = MAX(MIN(k, total), (int64_t)0);
 	*kernel = k;
 	*user = total - k;
 }

@@ -38,6 +38,7 @@
 #include "mm/mm.h"
 #include "mm/kstack.h"
 #include "proc/program.h"
+#include "sched/cputime.h"
 #include "sched/sched_internal.h"
 #include "sched/sync.h"
 
@@ -367,6 +368,11 @@ static void enter_application(struct cpu *c, struct thread *t)
 		c->work |= CPU_SIGNAL;
 }
 
+bool cpu_is_idle(const struct cpu *c)
+{
+	return c->current == c->rq->idle;
+}
+
 static void switch_to(struct cpu *c, struct thread *prev, struct thread *next)
 {
 	TRACE(sched_switch, "to=%d from=%d", next->tid, prev->tid);
@@ -379,6 +385,8 @@ static void switch_to(struct cpu *c, struct thread *prev, struct thread *next)
 	atomic_store_explicit(&next->on_cpu, true, memory_order_relaxed);
 	if (prev == c->rq->idle)
 		tlb_leave_lazy(c);
+	if (next->program && !prev->program)
+		cputime_start(c);
 	enter_application(c, next);
 	if (next == c->rq->idle)
 		tlb_enter_lazy(c);

@@ -50,8 +50,10 @@ struct thread {
 	int policy, rt_priority, nice; /* SCHED_*, 1…99, -20…19 */
 	uint16_t io_priority;	       /* ioprio_set() */
 	int64_t vruntime;
-	int64_t run_start;		    /* ns, when it last got the CPU */
-	int64_t user_ns, kernel_ns, run_ns; /* consumed */
+	int64_t run_start;	     /* ns, when it last got the CPU */
+	int64_t run_ns;		     /* consumed */
+	int64_t kernel_ns, cpu_mark; /* in the kernel, counted when run_ns was cpu_mark */
+	bool in_kernel;		     /* where it has been since */
 	uint64_t switches, migrations, preemptions, voluntary;
 
 	/* The execution context. */

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -141,6 +142,36 @@ static void test_fair(void)
 	CHECK(a / (a + b) > 0.1 && a / (a + b) < 0.9);
 }
 
+static void used(double *user, double *kernel)
+{
+	struct rusage u;
+	CHECK(getrusage(RUSAGE_SELF, &u) == 0);
+	*user = (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6;
+	*kernel = (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6;
+}
+
+/* CPU time is the application's while it computes and the kernel's while it maps memory. */
+static void test_cpu_time(void)
+{
+	double user[3], kernel[3];
+	volatile double x = 1;
+	used(&user[0], &kernel[0]);
+	do {
+		for (int i = 0; i < 100000; i++)
+			x = x * 1.0001 + 1;
+		used(&user[1], &kernel[1]);
+	} while (user[1] + kernel[1] - user[0] - kernel[0] < 0.4);
+	CHECK(user[1] - user[0] > kernel[1] - kernel[0]);
+	do {
+		char *p = mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		CHECK(p != MAP_FAILED && munmap(p, 16 << 20) == 0);
+		used(&user[2], &kernel[2]);
+		CHECK(user[2] >= user[1] && kernel[2] >= kernel[1]);
+	} while (user[2] + kernel[2] - user[1] - kernel[1] < 0.4);
+	CHECK(kernel[2] - kernel[1] > user[2] - user[1]);
+}
+
 int main(void)
 {
 	test_policy();
@@ -148,5 +179,6 @@ int main(void)
 	test_thread_affinity();
 	test_nice();
 	test_fair();
+	test_cpu_time();
 	return check_report();
 }
