@@ -78,7 +78,13 @@ void unix_deliver_control(struct unix_sock *u, struct message *m, struct unix_pa
 void unix_packet_free(struct unix_packet *p);
 void unix_own_cred(struct ucred *c);
 
+/* unix_data.c */
+long unix_send(struct socket *s, struct message *m);
+long unix_receive(struct socket *s, struct message *m);
+
 /* unix.c */
+/* The other side, referenced, or NULL. Takes u's lock. */
+struct unix_sock *unix_peer(struct unix_sock *u);
 void unix_get(struct unix_sock *u);
 void unix_put(struct unix_sock *u);
 void unix_init(void);
