@@ -75,13 +75,15 @@ def test_fio_verifies_a_raw_disk(tools, tmp_path, cpus):
         f.truncate(32 << 20)
     common = "--filename=/dev/vdb --thread --verify=crc32c --group_reporting --minimal --end_fsync=1"
     jobs = "--name=mixed --rw=randwrite --bs=4k --ioengine=psync --numjobs=3 --size=2m --offset_increment=4m " \
-           "--name=direct --stonewall --rw=write --bs=64k --direct=1 --ioengine=posixaio --iodepth=8 --size=8m --offset=16m"
+           "--name=direct --stonewall --rw=write --bs=64k --direct=1 --ioengine=libaio --iodepth=8 --size=8m --offset=16m " \
+           "--name=helpers --stonewall --rw=randwrite --bs=32k --ioengine=posixaio --iodepth=4 --size=4m --offset=24m"
     r = tools.run(f"/usr/bin/fio {common} {jobs}", "--disk", str(disk), cpus=cpus)
     assert r.status == 0, r
     for line in [li for li in r.out.splitlines() if li.startswith("3;")]:
         assert line.split(";")[4] == "0", r  # its error number
     written = disk.read_bytes()
-    assert any(written[:2 << 20]) and any(written[16 << 20:24 << 20]) and not any(written[24 << 20:])
+    assert any(written[:2 << 20]) and any(written[16 << 20:24 << 20]) and any(written[24 << 20:28 << 20])
+    assert not any(written[28 << 20:])
 
 
 @pytest.fixture(scope="module")
