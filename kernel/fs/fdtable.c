@@ -394,7 +394,9 @@ int fd_unshare(void)
 	struct fd_table *n = fd_table_copy(p->fds), *old = p->fds;
 	if (!n)
 		return -ENOMEM;
+	mutex_lock(&p->lock);
 	p->fds = n;
+	mutex_unlock(&p->lock);
 	fd_table_put(old);
 	return 0;
 }

@@ -149,7 +149,9 @@ static void take_descriptors(struct program *p)
 	struct fd_table *own = fd_table_copy(p->fds);
 	if (own) { /* without memory a shared table stays shared */
 		struct fd_table *old = p->fds;
+		mutex_lock(&p->lock);
 		p->fds = own;
+		mutex_unlock(&p->lock);
 		fd_table_put(old);
 	}
 	fd_close_on_exec(p->fds);

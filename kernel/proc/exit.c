@@ -58,13 +58,12 @@ static void release_resources(struct program *p)
 	struct fd_table *fds = p->fds;
 	struct dentry *cwd = p->cwd, *root = p->root;
 	struct mm *mm = p->mm;
+	p->fds = NULL; /* before it may be freed: others take references with p->lock held */
 	mutex_unlock(&p->lock);
-	/* Closing files may need the program's memory, directory and identity: the tables go last.
-	 */
+	/* Closing files may need the program's memory, directory and identity. */
 	if (fds)
 		fd_table_put(fds);
 	mutex_lock(&p->lock);
-	p->fds = NULL;
 	p->cwd = p->root = NULL;
 	p->mm = &kernel_mm; /* never NULL: the scheduler loads it */
 	mutex_unlock(&p->lock);

@@ -156,6 +156,18 @@ static void memory(struct worker *w)
 	}
 }
 
+/* Looks at a program's descriptors while it ends. */
+static void look_at_descriptors(pid_t pid)
+{
+	char path[64], target[64];
+	for (int i = 0; i < 20; i++) {
+		snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, i % 3);
+		ssize_t n = readlink(path, target, sizeof target);
+		if (n < 0)
+			CHECK(errno == ENOENT || errno == EACCES || errno == ESRCH);
+	}
+}
+
 /* A child sees its parent's memory of the moment of the fork; neither sees the other's writes after
  * it. */
 static void forks(struct worker *w)
@@ -181,6 +193,7 @@ static void forks(struct worker *w)
 		if (!CHECK(child > 0))
 			break;
 		fill(p, n / 2, seed + 7);
+		look_at_descriptors(child);
 		int status;
 		CHECK(waitpid(child, &status, 0) == child);
 		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
