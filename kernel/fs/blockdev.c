@@ -218,6 +218,10 @@ static long disk_direct(struct file *f, struct iter *it, int64_t *pos, bool writ
 	size_t room = MIN(ALIGN_UP(left, PAGE_SIZE), (size_t)DIRECT_BUFFER);
 	long done = 0, err = mapping_sync(m, first, last);
 	void *buf = err ? NULL : kmalloc(room);
+	while (!err && !buf && room > PAGE_SIZE) { /* memory may be in small pieces only */
+		room = ALIGN_UP(room / 2, PAGE_SIZE);
+		buf = kmalloc(room);
+	}
 	if (!err && !buf)
 		err = -ENOMEM;
 	while (!err && left) {
