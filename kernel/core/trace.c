@@ -40,6 +40,27 @@ static void sort(struct tracepoint **v, size_t n)
 	}
 }
 
+/* Which arguments are strings, as the format says. */
+static unsigned string_arguments(const char *format)
+{
+	unsigned mask = 0, i = 0;
+
+	for (const char *p = format; *p; p++) {
+		if (*p != '%')
+			continue;
+		for (p++; *p && strchr("-+ #0123456789.lhz", *p); p++)
+			;
+		if (!*p)
+			break;
+		if (*p == '%')
+			continue;
+		if (*p == 's' && i < TRACE_MAX_ARGS)
+			mask |= 1u << i;
+		i++;
+	}
+	return mask;
+}
+
 void trace_init(void)
 {
 	size_t n = (size_t)(tracepoints_end - tracepoints_start);
@@ -52,13 +73,15 @@ void trace_init(void)
 	sort(v, n);
 	for (size_t i = 0; i < n; i++) {
 		if (nnames && !strcmp(v[nnames - 1]->name, v[i]->name)) {
-			v[i]->id = nnames - 1;
+			v[i]->id = (uint16_t)(nnames - 1);
 			continue;
 		}
-		v[i]->id = nnames;
+		v[i]->id = (uint16_t)nnames;
 		v[nnames++] = v[i];
 	}
 	by_id = v;
+	for (struct tracepoint *t = tracepoints_start; t < tracepoints_end; t++)
+		t->strings = (uint16_t)string_arguments(t->format);
 }
 
 unsigned trace_names(void)

@@ -17,8 +17,9 @@ enum { TRACE_COUNT = 1, TRACE_RECORD = 2, TRACE_PRINT = 4, TRACE_BACKTRACE = 8, 
 struct tracepoint {
 	const char *name;
 	const char *format;
-	uint32_t modes; /* TRACE_* bits in force */
-	uint32_t id;	/* index in the sorted table of names, given at boot */
+	uint32_t modes;	  /* TRACE_* bits in force */
+	uint16_t id;	  /* index in the sorted table of names, given at boot */
+	uint16_t strings; /* bit for each argument that is a %s, given at boot */
 };
 
 __attribute__((cold)) void trace_hit(struct tracepoint *tp, unsigned n, const uint64_t *args);
@@ -62,26 +63,26 @@ static inline void trace_count_one(uint32_t id)
 	if (likely(counts))
 		asm volatile("incq %0" : "+m"(counts[id]));
 }
-#define TRACE(tname, fmt, ...)                                                         \
-	do {                                                                           \
-		__label__ hit_;                                                        \
-		static struct tracepoint tp_ __attribute__((                           \
-		    section(".tracepoints"), used, aligned(8))) = {#tname, fmt, 0, 0}; \
-		asm goto("1: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                         \
-			 ".pushsection .trace_sites,\"aw\"\n"                          \
-			 ".quad 1b, %l[hit_], %c0\n"                                   \
-			 ".popsection"                                                 \
-			 :                                                             \
-			 : "i"(&tp_)                                                   \
-			 :                                                             \
-			 : hit_);                                                      \
-		if (0) {                                                               \
-		hit_:;                                                                 \
-			trace_count_one(tp_.id);                                       \
-			if (tp_.modes & (TRACE_RECORD | TRACE_PRINT)) {                \
-				const uint64_t a_[] = {0 TRACE_LIST_(__VA_ARGS__)};    \
-				trace_hit(&tp_, ARRAY_SIZE(a_) - 1, a_ + 1);           \
-			}                                                              \
-		}                                                                      \
+#define TRACE(tname, fmt, ...)                                                            \
+	do {                                                                              \
+		__label__ hit_;                                                           \
+		static struct tracepoint tp_ __attribute__((                              \
+		    section(".tracepoints"), used, aligned(8))) = {#tname, fmt, 0, 0, 0}; \
+		asm goto("1: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                            \
+			 ".pushsection .trace_sites,\"aw\"\n"                             \
+			 ".quad 1b, %l[hit_], %c0\n"                                      \
+			 ".popsection"                                                    \
+			 :                                                                \
+			 : "i"(&tp_)                                                      \
+			 :                                                                \
+			 : hit_);                                                         \
+		if (0) {                                                                  \
+		hit_:;                                                                    \
+			trace_count_one(tp_.id);                                          \
+			if (tp_.modes & (TRACE_RECORD | TRACE_PRINT)) {                   \
+				const uint64_t a_[] = {0 TRACE_LIST_(__VA_ARGS__)};       \
+				trace_hit(&tp_, ARRAY_SIZE(a_) - 1, a_ + 1);              \
+			}                                                                 \
+		}                                                                         \
 	} while (0)
 #endif

@@ -129,25 +129,24 @@ static struct chunk *chunk_for(struct ring *ring, size_t n)
 	return c;
 }
 
-/* Which arguments are strings, as the format says. */
-static unsigned string_arguments(const char *format)
+/* Copies the strings behind the record, as far as there is room, and puts their offsets in the
+ * place of the arguments. Returns the bytes. */
+static unsigned add_strings(unsigned strings, unsigned n, uint64_t *args, char *text)
 {
-	unsigned mask = 0, i = 0;
+	unsigned used = 0;
 
-	for (const char *p = format; *p; p++) {
-		if (*p != '%')
+	for (unsigned i = 0; i < n; i++) {
+		if (!(strings >> i & 1))
 			continue;
-		for (p++; *p && strchr("-+ #0123456789.lhz", *p); p++)
-			;
-		if (!*p)
-			break;
-		if (*p == '%')
-			continue;
-		if (*p == 's' && i < TRACE_MAX_ARGS)
-			mask |= 1u << i;
-		i++;
+		const char *s = args[i] ? (const char *)args[i] : "(null)";
+		unsigned len = (unsigned)strnlen(s, TRACE_MAX_TEXT - 2 - used);
+		memcpy(text + used, s, len);
+		text[used + len] = 0;
+		args[i] = used;
+		used = MIN(used + len + 1, TRACE_MAX_TEXT - 2u);
 	}
-	return mask;
+	text[used++] = 0;
+	return used;
 }
 
 void tracebuf_add(const struct tracepoint *tp, unsigned n, const uint64_t *args,
@@ -155,46 +154,35 @@ void tracebuf_add(const struct tracepoint *tp, unsigned n, const uint64_t *args,
 {
 	unsigned cpu = this_cpu()->id, ntext = 0;
 	struct ring *ring = rcu_dereference(rings[cpu]);
-	uint64_t v[TRACE_MAX_ARGS];
-	char text[TRACE_MAX_TEXT];
 
 	if (!ring)
 		return;
-	unsigned strings = string_arguments(tp->format);
 	n = MIN(n, (unsigned)TRACE_MAX_ARGS);
-	for (unsigned i = 0; i < n; i++) {
-		v[i] = args[i];
-		if (!(strings >> i & 1))
-			continue;
-		const char *s = args[i] ? (const char *)args[i] : "(null)";
-		unsigned len = (unsigned)strnlen(s, TRACE_MAX_TEXT - 1 - ntext);
-		memcpy(text + ntext, s, len);
-		text[ntext + len] = 0;
-		v[i] = ntext;
-		ntext = MIN(ntext + len + 1, TRACE_MAX_TEXT - 1u);
-	}
-	if (strings)
-		text[ntext++] = 0;
-	struct trace_record r = {
-	    .size = (uint16_t)(sizeof r + 8 * (n + nframes) + ALIGN_UP(ntext, 8u)),
-	    .id = (uint16_t)tp->id,
-	    .cpu = (uint8_t)cpu,
-	    .nargs = (uint8_t)n,
-	    .nframes = (uint8_t)nframes,
-	    .ntext = (uint8_t)ntext,
-	    .tid = current_thread() ? current_thread()->tid : 0,
-	    .time = time_now(),
-	};
-	struct chunk *c = chunk_for(ring, r.size);
+	size_t size = sizeof(struct trace_record) + 8 * (n + nframes);
+	struct chunk *c = chunk_for(ring, size + (tp->strings ? ALIGN_UP(TRACE_MAX_TEXT, 8) : 0));
 	uint32_t used = atomic_load_explicit(&c->used, memory_order_relaxed);
-	uint8_t *to = c->data + used;
-	memcpy(to, &r, sizeof r);
-	memcpy(to + sizeof r, v, 8 * n);
-	memcpy(to + sizeof r + 8 * n, frames, 8 * nframes);
-	memcpy(to + sizeof r + 8 * (n + nframes), text, ntext);
+	struct trace_record *r = (struct trace_record *)(c->data + used);
+	uint64_t *words = (uint64_t *)(r + 1);
+	for (unsigned i = 0; i < n; i++)
+		words[i] = args[i];
+	for (unsigned i = 0; i < nframes; i++)
+		words[n + i] = frames[i];
+	if (unlikely(tp->strings)) {
+		ntext = add_strings(tp->strings, n, words, (char *)(words + n + nframes));
+		size += ALIGN_UP(ntext, 8u);
+	}
+	r->size = (uint16_t)size;
+	r->id = tp->id;
+	r->cpu = (uint8_t)cpu;
+	r->nargs = (uint8_t)n;
+	r->nframes = (uint8_t)nframes;
+	r->ntext = (uint8_t)ntext;
+	r->tid = current_thread() ? current_thread()->tid : 0;
+	r->reserved = 0;
+	r->time = time_now();
 	c->records++;
 	ring->written++;
-	atomic_store_explicit(&c->used, used + r.size, memory_order_release);
+	atomic_store_explicit(&c->used, used + (uint32_t)size, memory_order_release);
 }
 
 /* Copies what is new in the chunk the reader stands at. Bytes, or -1 if it was overwritten. */
@@ -288,7 +276,7 @@ void trace_format(char *buf, size_t size, const struct trace_record *r)
 	*buf = 0;
 	if (!tp)
 		return;
-	unsigned strings = string_arguments(tp->format);
+	unsigned strings = tp->strings;
 	for (unsigned i = 0; i < r->nargs; i++) {
 		v[i] = trace_record_args(r)[i];
 		if (strings >> i & 1)
