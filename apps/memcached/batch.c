@@ -29,6 +29,13 @@ static void run_part(struct mc_req *reqs, unsigned n, struct part *part)
 {
 	struct mc_shard *sh = mc_here();
 
+	/* All places in the table first, then all items: their cache misses overlap. */
+	for (unsigned i = 0; i < n; i++)
+		if (!reqs[i].done && reqs[i].shard == part->shard)
+			mc_prefetch_bucket(&sh->store, reqs[i].hash);
+	for (unsigned i = 0; i < n; i++)
+		if (!reqs[i].done && reqs[i].shard == part->shard)
+			mc_prefetch_item(&sh->store, reqs[i].hash);
 	for (unsigned i = 0; i < n; i++) {
 		struct mc_req *rq = &reqs[i];
 		size_t before = mc_outbuf_len(&part->out);
@@ -163,5 +170,5 @@ ss_future mc_batch_run(struct mc_session *s)
 			    ss_smp_submit_to(i, part_run, s->batch, s->n_batch, &s->run->part[i]);
 	if (s->run->part[s->self].wanted)
 		run_part(s->batch, s->n_batch, &s->run->part[s->self]);
-	return ss_then_wrapped(ss_when_all(fs, n, NULL), batch_collected, s);
+	return ss_then_wrapped(n == 1 ? fs[0] : ss_when_all(fs, n, NULL), batch_collected, s);
 }

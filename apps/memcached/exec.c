@@ -328,8 +328,11 @@ static void text_get(struct mc_store *st, struct mc_req *rq, struct mc_out *o)
 	bool small;
 	char *p;
 
-	if (!it)
+	if (!it) {
+		if (rq->end)
+			mc_put(o, "END\r\n", 5);
 		return;
+	}
 	small = it->size < 1024;
 	p = mc_room(o, small ? MC_KEY_MAX + 80 + 1024 : MC_KEY_MAX + 80);
 	if (!p)
@@ -350,12 +353,12 @@ static void text_get(struct mc_store *st, struct mc_req *rq, struct mc_out *o)
 	p = mc_copy(p, "\r\n", 2);
 	if (small) {
 		p = mc_copy(p, it->data + it->nkey, it->size);
-		o->p = mc_copy(p, "\r\n", 2);
+		o->p = mc_copy(p, "\r\nEND\r\n", rq->end ? 7 : 2);
 		return;
 	}
 	o->p = p;
 	mc_put_value(st, it, o);
-	mc_put(o, "\r\n", 2);
+	mc_put(o, "\r\nEND\r\n", rq->end ? 7 : 2);
 }
 
 static void say(const struct mc_req *rq, struct mc_out *o, const char *text)

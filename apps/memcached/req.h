@@ -43,6 +43,7 @@ struct mc_req {
 	bool quiet;    /* noreply; the quiet variants of the other protocols */
 	bool want_cas; /* text: gets, gats */
 	bool want_key; /* binary: getk */
+	bool end;      /* text: the only key of its get: END follows */
 	bool bad_data; /* the data block did not end as it must */
 	bool done;
 	uint16_t shard;

@@ -586,13 +586,13 @@ static void quick_get(
 	struct mc_req rq;
 
 	req_init(&rq, MC_GET, &key, false);
+	rq.end = true;
 	rq.hash = p == s->ahead ? s->ahead_hash : mc_hash(s->st->config.seed, key.p, key.n);
 	if (s->shards == 1) {
 		mc_prefetch_item(s->st, rq.hash);
 		look_ahead(s, rest, left);
 	}
 	mc_emit(s, &rq, false);
-	mc_say(s, "END\r\n");
 }
 
 enum mc_next mc_text_feed(struct mc_session *s, const char *p, size_t n, size_t *used)
