@@ -26,7 +26,7 @@ struct route_entry { /* struct rtentry, without its header's conflicts */
 	unsigned long pad3;
 	void *pad4;
 	short metric;
-	char *dev;
+	const char *dev;
 	unsigned long mtu, window;
 	unsigned short irtt;
 };
@@ -65,7 +65,8 @@ static void test_data(int family)
 	CHECK_ERR(recv(s[1], b, 1, MSG_DONTWAIT), EAGAIN);
 	CHECK_ERR(recv(s[1], b, 0, MSG_DONTWAIT), EAGAIN);
 	CHECK(read(s[1], b, 0) == 0);
-	struct iovec out[3] = {{"ab", 2}, {"", 0}, {"cde", 3}}, in[2] = {{b, 1}, {b + 1, 63}};
+	char text[] = "abcde";
+	struct iovec out[3] = {{text, 2}, {text, 0}, {text + 2, 3}}, in[2] = {{b, 1}, {b + 1, 63}};
 	CHECK(writev(s[0], out, 3) == 5);
 	CHECK(recv(s[1], b, 5, MSG_WAITALL | MSG_PEEK) == 5);
 	CHECK(readv(s[1], in, 2) == 5 && !memcmp(b, "abcde", 5));
