@@ -341,8 +341,12 @@ static ss_future get_now(struct tls_conn *c, ss_buf *out)
 		if (done)
 			return ss_ready(r);
 	}
-	/* Answers to key updates gather: one who sends those and never reads has to wait. */
-	if (ss_output_pending(&c->lower->out) > PENDING_MAX)
+	/*
+	 * Answers to key updates gather: one who sends those and never reads has to wait. Data alone
+	 * never makes that many bytes: were reads to wait for data to be sent, two sides that both
+	 * write more than the system holds would wait for each other.
+	 */
+	if (ss_output_pending(&c->lower->out) > 4 * PENDING_MAX)
 		return ss_then_wrapped(ss_output_drain(&c->lower->out), get_drained, c, out);
 	return ss_then_wrapped(ss_input_fill(&c->lower->in), get_filled, c, out);
 }

@@ -186,7 +186,13 @@ static int64_t big_echo(ss_http_client *cl, int64_t length)
 	ss_buf b;
 
 	SS_CHECK(r->head.status == 200 && r->head.chunked == (length < 0));
-	while (SS_TRY(ss_http_response_take(r, &b)) > 0) {
+	for (;;) {
+		ss_result t = ss_await(ss_http_response_take(r, &b));
+
+		if (t.err)
+			printf("# after %zu: %d %s\n", n, t.err, t.msg ? t.msg : "");
+		if (t.err || !t.i)
+			break;
 		for (size_t i = 0; i < b.len; i++, n++)
 			wrong += (unsigned char)b.data[i] != (unsigned char)(n / 10000);
 		ss_buf_release(&b);
