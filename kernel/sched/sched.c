@@ -432,6 +432,26 @@ static struct thread *take_next(struct cpu *c)
 	return c->rq->idle;
 }
 
+/* The usual case of sched_yield(): one other thread of the same kind. The two change places in the
+ * tree of one node. The other one, or NULL if it is not that simple. */
+static struct thread *change_places(struct cpu *c, struct thread *prev)
+{
+	struct runqueue *rq = c->rq;
+
+	if (rq->nr != 1 || !rq->fair.root || is_realtime(prev) || !allowed(prev, c->id))
+		return NULL;
+	struct thread *next = rb_entry(rq->fair.root, struct thread, run_node);
+	if (!allowed(next, c->id))
+		return NULL;
+	prev->run_node = (struct rb_node){0};
+	rq->fair.root = &prev->run_node;
+	atomic_store_explicit(&prev->state, THREAD_READY, memory_order_relaxed);
+	prev->yielded = false;
+	prev->preemptions++;
+	TRACE(sched_preempt, "tid=%d", prev->tid);
+	return next;
+}
+
 /* Interrupts off, incoming threads taken. */
 static void switch_to_next(struct cpu *c)
 {
@@ -443,8 +463,11 @@ static void switch_to_next(struct cpu *c)
 	c->work &= ~(uint32_t)CPU_RESCHED;
 	account(rq, prev, now);
 	rcu_note_quiescent();
-	put_previous(c, prev);
-	struct thread *next = take_next(c);
+	struct thread *next = prev->in_yield ? change_places(c, prev) : NULL;
+	if (!next) {
+		put_previous(c, prev);
+		next = take_next(c);
+	}
 	atomic_store_explicit(&next->state, THREAD_RUNNING, memory_order_relaxed);
 	next->run_start = now;
 	if (rq->nr && atomic_load_explicit(&rq->slice_timer.cpu, memory_order_relaxed) < 0) {
