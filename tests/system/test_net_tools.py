@@ -82,9 +82,27 @@ def test_python_lists_interfaces():
     assert run("--host", "/usr/bin/python3", "-S", "-c", PYTHON) == (0, "fine\n")
 
 
-def test_proc_net_is_read_by_ss():
-    status, text = run("--host", program("ss"), "-tulnx", "-f", "inet")
-    assert status == 0 and text.splitlines()[-1].startswith("Netid") or "Local Address:Port" in text
+SS = """
+import socket, subprocess
+l = socket.create_server(("127.0.0.1", 4711))
+c = socket.create_connection(("127.0.0.1", 4711))
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(("127.0.0.1", 4712))
+s, _ = l.accept()
+c.sendall(b"x" * 1000)
+print(subprocess.run(["%s", "-tuainm"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode())
+"""
+
+
+def test_ss_lists_sockets(tmp_path):
+    ss = program("ss")
+    (tmp_path / "script.py").write_text(SS % ss)
+    status, text = run(*with_libraries(ss), "--file", f"{tmp_path}/script.py:/script.py", "--host",
+                       "/usr/bin/python3", "/script.py")
+    assert status == 0 and re.search(r"^tcp +LISTEN 0 +\d+ +127.0.0.1:4711", text, re.M), text
+    assert re.search(r"^udp +UNCONN 0 +0 +127.0.0.1:4712", text, re.M)
+    assert re.search(r"^tcp +ESTAB +1000 +0 +127.0.0.1:4711 ", text, re.M)
+    assert re.search(r"cubic .*rto:.*rtt:.*mss:.*cwnd:", text) and "skmem:" in text and "Cannot" not in text
 
 
 @pytest.mark.skipif(not shutil.which("javac") or not os.path.isdir("/usr/lib/jvm"), reason="no JDK")

@@ -147,63 +147,75 @@ int tcp_set_option(struct socket *s, int level, int name, const void *value, uns
 	return set_common(s, level, name, value, len);
 }
 
-static int get_info(struct tcp_socket *ts, void *value, unsigned *len)
+void tcp_fill_info(const struct ns_tcp *tcp, struct tcp_info *i)
 {
 	struct ns_tcp_info n;
-	struct tcp_info i = {0};
 
-	conn_lock(ts->c);
-	ns_tcp_get_info(&ts->c->tcp, &n);
-	conn_unlock(ts->c);
-	i.tcpi_state = ts->listener ? NS_TCP_LISTEN : n.state;
-	i.tcpi_ca_state = n.ca_state;
-	i.tcpi_retransmits = n.retransmits;
-	i.tcpi_probes = n.probes;
-	i.tcpi_backoff = n.backoff;
-	i.tcpi_options =
+	ns_tcp_get_info(tcp, &n);
+	memset(i, 0, sizeof *i);
+	i->tcpi_state = n.state;
+	i->tcpi_ca_state = n.ca_state;
+	i->tcpi_retransmits = n.retransmits;
+	i->tcpi_probes = n.probes;
+	i->tcpi_backoff = n.backoff;
+	i->tcpi_options =
 	    (uint8_t)((n.opt_timestamps ? TCPI_OPT_TIMESTAMPS : 0) |
 		      (n.opt_sack ? TCPI_OPT_SACK : 0) | (n.opt_wscale ? TCPI_OPT_WSCALE : 0) |
 		      (n.opt_ecn ? TCPI_OPT_ECN : 0));
-	i.tcpi_snd_wscale = n.snd_wscale & 15;
-	i.tcpi_rcv_wscale = n.rcv_wscale & 15;
-	i.tcpi_rto = n.rto_us;
-	i.tcpi_ato = n.ato_us;
-	i.tcpi_snd_mss = n.snd_mss;
-	i.tcpi_rcv_mss = n.rcv_mss;
-	i.tcpi_unacked = ts->listener ? ts->listener->queued : n.unacked;
-	i.tcpi_sacked = ts->listener ? ts->listener->limit : n.sacked;
-	i.tcpi_lost = n.lost;
-	i.tcpi_retrans = n.retrans;
-	i.tcpi_last_data_sent = n.last_data_sent_ms;
-	i.tcpi_last_data_recv = n.last_data_recv_ms;
-	i.tcpi_last_ack_recv = n.last_ack_recv_ms;
-	i.tcpi_pmtu = n.pmtu;
-	i.tcpi_rcv_ssthresh = n.rcv_ssthresh;
-	i.tcpi_rtt = n.rtt_us;
-	i.tcpi_rttvar = n.rttvar_us;
-	i.tcpi_snd_ssthresh = n.snd_ssthresh;
-	i.tcpi_snd_cwnd = n.snd_cwnd;
-	i.tcpi_advmss = n.advmss;
-	i.tcpi_reordering = n.reordering;
-	i.tcpi_rcv_space = n.rcv_space;
-	i.tcpi_total_retrans = n.total_retrans;
-	i.tcpi_bytes_acked = n.bytes_acked;
-	i.tcpi_bytes_received = n.bytes_received;
-	i.tcpi_segs_out = n.segs_out;
-	i.tcpi_segs_in = n.segs_in;
-	i.tcpi_notsent_bytes = n.notsent;
-	i.tcpi_min_rtt = n.min_rtt_us;
-	i.tcpi_data_segs_in = n.data_segs_in;
-	i.tcpi_data_segs_out = n.data_segs_out;
-	i.tcpi_delivery_rate = n.delivery_rate;
-	i.tcpi_delivered = n.delivered;
-	i.tcpi_delivered_ce = n.delivered_ce;
-	i.tcpi_bytes_sent = n.bytes_sent;
-	i.tcpi_bytes_retrans = n.bytes_retrans;
-	i.tcpi_dsack_dups = n.dsack_dups;
-	i.tcpi_reord_seen = n.reord_seen;
-	i.tcpi_rcv_ooopack = n.rcv_ooopack;
-	i.tcpi_snd_wnd = n.snd_wnd;
+	i->tcpi_snd_wscale = n.snd_wscale & 15;
+	i->tcpi_rcv_wscale = n.rcv_wscale & 15;
+	i->tcpi_rto = n.rto_us;
+	i->tcpi_ato = n.ato_us;
+	i->tcpi_snd_mss = n.snd_mss;
+	i->tcpi_rcv_mss = n.rcv_mss;
+	i->tcpi_unacked = n.unacked;
+	i->tcpi_sacked = n.sacked;
+	i->tcpi_lost = n.lost;
+	i->tcpi_retrans = n.retrans;
+	i->tcpi_last_data_sent = n.last_data_sent_ms;
+	i->tcpi_last_data_recv = n.last_data_recv_ms;
+	i->tcpi_last_ack_recv = n.last_ack_recv_ms;
+	i->tcpi_pmtu = n.pmtu;
+	i->tcpi_rcv_ssthresh = n.rcv_ssthresh;
+	i->tcpi_rtt = n.rtt_us;
+	i->tcpi_rttvar = n.rttvar_us;
+	i->tcpi_snd_ssthresh = n.snd_ssthresh;
+	i->tcpi_snd_cwnd = n.snd_cwnd;
+	i->tcpi_advmss = n.advmss;
+	i->tcpi_reordering = n.reordering;
+	i->tcpi_rcv_space = n.rcv_space;
+	i->tcpi_total_retrans = n.total_retrans;
+	i->tcpi_bytes_acked = n.bytes_acked;
+	i->tcpi_bytes_received = n.bytes_received;
+	i->tcpi_segs_out = n.segs_out;
+	i->tcpi_segs_in = n.segs_in;
+	i->tcpi_notsent_bytes = n.notsent;
+	i->tcpi_min_rtt = n.min_rtt_us;
+	i->tcpi_data_segs_in = n.data_segs_in;
+	i->tcpi_data_segs_out = n.data_segs_out;
+	i->tcpi_delivery_rate = n.delivery_rate;
+	i->tcpi_delivered = n.delivered;
+	i->tcpi_delivered_ce = n.delivered_ce;
+	i->tcpi_bytes_sent = n.bytes_sent;
+	i->tcpi_bytes_retrans = n.bytes_retrans;
+	i->tcpi_dsack_dups = n.dsack_dups;
+	i->tcpi_reord_seen = n.reord_seen;
+	i->tcpi_rcv_ooopack = n.rcv_ooopack;
+	i->tcpi_snd_wnd = n.snd_wnd;
+}
+
+static int get_info(struct tcp_socket *ts, void *value, unsigned *len)
+{
+	struct tcp_info i;
+
+	conn_lock(ts->c);
+	tcp_fill_info(&ts->c->tcp, &i);
+	conn_unlock(ts->c);
+	if (ts->listener) {
+		i.tcpi_state = NS_TCP_LISTEN;
+		i.tcpi_unacked = ts->listener->queued;
+		i.tcpi_sacked = ts->listener->limit;
+	}
 	*len = MIN(*len, (unsigned)sizeof i);
 	memcpy(value, &i, *len);
 	return 0;

@@ -32,6 +32,9 @@ extern const struct socket_ops tcp_socket_ops;
 void tcp_prepare_bind(struct socket *s, struct ns_bind *b);
 /* Options of a listening socket that accepted ones start with. */
 void tcp_inherit(const struct ns_tcp *from, struct ns_tcp *to);
+/* What TCP_INFO says. By the owner, or for a listing (numbers may be a moment old). */
+struct tcp_info;
+void tcp_fill_info(const struct ns_tcp *tcp, struct tcp_info *i);
 int tcp_set_option(struct socket *s, int level, int name, const void *value, unsigned len);
 int tcp_get_option(struct socket *s, int level, int name, void *value, unsigned *len);
 long tcp_ioctl(struct socket *s, unsigned cmd, unsigned long arg);

@@ -274,7 +274,7 @@ static int handle(struct nl_socket *k, const struct nlmsghdr *h, struct nl_messa
 	if (!(h->nlmsg_flags & NLM_F_REQUEST) || h->nlmsg_type < NLMSG_MIN_TYPE)
 		err = 0;
 	else
-		err = rtnl_request(&r);
+		err = k->s->protocol == NETLINK_SOCK_DIAG ? diag_request(&r) : rtnl_request(&r);
 	if (r.dumping && !err && !r.err)
 		end_dump(&r);
 	else if (err || r.err || h->nlmsg_flags & NLM_F_ACK)
@@ -331,7 +331,7 @@ static long nl_send(struct socket *s, struct message *m)
 		err = -EFAULT;
 	else
 		err = 0;
-	if (!err && s->protocol == NETLINK_ROUTE)
+	if (!err && s->protocol != NETLINK_KOBJECT_UEVENT)
 		handle_all(k, copy, n, answer);
 	else if (!err)
 		err = -ECONNREFUSED;
@@ -527,7 +527,8 @@ static int nl_create(struct socket *s)
 	if (s->type != SOCK_RAW && s->type != SOCK_DGRAM)
 		return -ESOCKTNOSUPPORT;
 	/* Device events: programs open it to hear of new devices; there are none after boot. */
-	if (s->protocol != NETLINK_ROUTE && s->protocol != NETLINK_KOBJECT_UEVENT)
+	if (s->protocol != NETLINK_ROUTE && s->protocol != NETLINK_SOCK_DIAG &&
+	    s->protocol != NETLINK_KOBJECT_UEVENT)
 		return -EPROTONOSUPPORT;
 	struct nl_socket *k = kzalloc(sizeof *k);
 	if (!k)

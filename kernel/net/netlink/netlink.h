@@ -56,6 +56,7 @@ void nl_walk(bool (*fn)(const struct nl_socket *k, void *arg), void *arg);
 /* --- protocols: 0 or -errno for the acknowledgement --- */
 
 int rtnl_request(struct nl_request *r); /* route.c */
+int diag_request(struct nl_request *r); /* diag.c */
 
 /* link.c, address.c, routes.c, neighbour.c: requests by what they are about, and the messages that
  * describe one object (type is RTM_NEW… or RTM_DEL…; head is where its family header goes). */
