@@ -300,6 +300,11 @@ static inline uint32_t ns_random32(const struct ns_instance *ns)
 	return v;
 }
 
+static inline bool ns_memory_low(const struct ns_instance *ns)
+{
+	return ns->ops->memory_low && ns->ops->memory_low(ns->ctx);
+}
+
 static inline uint32_t if_flags(const struct ns_instance *ns, uint32_t i)
 {
 	return __atomic_load_n(&ns->ifs[i].flags, __ATOMIC_RELAXED);

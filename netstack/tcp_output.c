@@ -97,7 +97,10 @@ void tcp_reset_reply(struct ns_instance *ns, const struct ns_flow *f, const stru
 uint32_t tcp_receive_window(struct ns_tcp *c)
 {
 	uint32_t cur = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
-	uint32_t space = c->rcvbuf > c->rq_bytes ? c->rcvbuf - c->rq_bytes : 0;
+	uint32_t buffer = c->rcvbuf > NS_LOW_BUFFER && c->rq_bytes && ns_memory_low(c->ns)
+			      ? NS_LOW_BUFFER
+			      : c->rcvbuf;
+	uint32_t space = buffer > c->rq_bytes ? buffer - c->rq_bytes : 0;
 	uint32_t max = 65535u << c->rcv_wscale, unit = 1u << c->rcv_wscale;
 
 	/* Many small segments cost more memory than their bytes say. */

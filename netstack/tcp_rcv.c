@@ -267,7 +267,7 @@ static void tune_rcvbuf(struct ns_tcp *c, uint64_t now)
 	if (c->rcvbuf_locked || now - c->drs_ns < rtt)
 		return;
 	want = 2 * (c->copied_seq - c->drs_seq);
-	if (want > c->rcvbuf && c->rcvbuf < c->rcvbuf_max)
+	if (want > c->rcvbuf && c->rcvbuf < c->rcvbuf_max && !ns_memory_low(c->ns))
 		c->rcvbuf = NS_MIN(NS_MAX(want, c->rcvbuf + c->rcvbuf / 2), c->rcvbuf_max);
 	c->drs_seq = c->copied_seq;
 	c->drs_ns = now;

@@ -14,9 +14,15 @@ void tcp_free_snd(struct ns_tcp *c)
 	c->sq_bytes = 0;
 }
 
+/* With little in the queue nobody is asked: acknowledgements of it make progress certain. */
+static bool short_of_memory(const struct ns_tcp *c)
+{
+	return c->sq_bytes >= NS_LOW_BUFFER && ns_memory_low(c->ns);
+}
+
 bool tcp_writable(const struct ns_tcp *c)
 {
-	uint32_t room = c->sndbuf > c->sq_bytes ? c->sndbuf - c->sq_bytes : 0;
+	uint32_t room = ns_tcp_send_room(c);
 
 	if (c->notsent_lowat && ns_tcp_unsent(c) >= c->notsent_lowat)
 		return false;
@@ -25,7 +31,7 @@ bool tcp_writable(const struct ns_tcp *c)
 
 uint32_t ns_tcp_send_room(const struct ns_tcp *c)
 {
-	return c->sndbuf > c->sq_bytes ? c->sndbuf - c->sq_bytes : 0;
+	return c->sndbuf > c->sq_bytes && !short_of_memory(c) ? c->sndbuf - c->sq_bytes : 0;
 }
 
 uint32_t ns_tcp_unacked(const struct ns_tcp *c)

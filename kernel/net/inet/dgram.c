@@ -72,7 +72,8 @@ void dgram_push(struct dgram *d, const struct ns_flow *flow, struct ns_pkt *pkt)
 		pkt->stamp_ns = (uint64_t)time_wall();
 	mutex_lock(&d->lock);
 	if (!wants_group(d, flow) || d->shut_read ||
-	    d->queued + pkt->block > (size_t)d->s->receive_buffer) {
+	    d->queued + pkt->block > (size_t)d->s->receive_buffer ||
+	    (d->queued > NS_LOW_BUFFER && inet_memory_low())) {
 		d->dropped++;
 		mutex_unlock(&d->lock);
 		ns_pkt_put(pkt);

@@ -156,6 +156,8 @@ int raw_socket_create(struct socket *s); /* raw and ping sockets */
 bool raw_input(void *ctx, const struct ns_flow *f, struct ns_pkt *pkt);
 void raw_error(void *ctx, const struct ns_flow *f, const struct ns_icmp_error *err);
 struct ns_pkt *inet_pkt_alloc(void *ctx, uint32_t linear, uint32_t nfrags);
+/* Are packets taking too much of the machine's memory, or is it nearly used up? Any thread context. */
+bool inet_memory_low(void);
 /* ioctl.c: interface ioctls, which every socket answers; -ENOTTY for others. */
 long inet_ioctl(struct socket *s, unsigned cmd, unsigned long arg);
 /* Boot: families, loopback, devices. */

@@ -6,6 +6,7 @@
 #include "core/trace.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
+#include "mm/page.h"
 #include "net/inet/inet.h"
 #include "net/inet/links.h"
 #include "net/inet/proc.h"
@@ -22,8 +23,60 @@ static _Atomic(struct ns_pkt *) deferred; /* packets that wait for inet.lock to 
 
 /* --- operations --- */
 
+/*
+ * Memory in packets. Each CPU counts what it allocates and frees (its own number may be negative);
+ * now and then the sum is compared with what the machine has. While it is too much, whoever asks
+ * (inet_memory_low) has it compared again.
+ */
+static struct {
+	_Atomic int64_t bytes;
+	unsigned allocations;
+} __attribute__((aligned(CACHE_LINE))) packet_memory[MAX_CPUS];
+static _Atomic bool memory_low;
+
+#define CHECK_EVERY 64 /* allocations */
+
+static bool check_memory(void)
+{
+	int64_t bytes = 0, cached = atomic_load(&memstats.cached),
+		shmem = atomic_load(&memstats.shmem);
+
+	for (unsigned i = 0; i < ncpus; i++)
+		bytes += atomic_load_explicit(&packet_memory[i].bytes, memory_order_relaxed);
+	int64_t total = (int64_t)memstats.total, available = (int64_t)pages_free();
+	if (cached > shmem)
+		available += cached - shmem;
+	bool low = bytes / (int64_t)PAGE_SIZE > total / 4 || available < total / 16;
+	atomic_store_explicit(&memory_low, low, memory_order_relaxed);
+	return low;
+}
+
+bool inet_memory_low(void)
+{
+	return unlikely(atomic_load_explicit(&memory_low, memory_order_relaxed)) && check_memory();
+}
+
+static bool memory_low_op(void *ctx)
+{
+	(void)ctx;
+	return inet_memory_low();
+}
+
+static void count_memory(int64_t n)
+{
+	unsigned cpu = this_cpu()->id;
+
+	/* Nothing else runs on this CPU in between, so a plain read and write will do. */
+	atomic_store_explicit(&packet_memory[cpu].bytes,
+	    atomic_load_explicit(&packet_memory[cpu].bytes, memory_order_relaxed) + n,
+	    memory_order_relaxed);
+	if (n > 0 && ++packet_memory[cpu].allocations % CHECK_EVERY == 0)
+		check_memory();
+}
+
 static void pkt_free(struct ns_pkt *p)
 {
+	count_memory(-(int64_t)p->block);
 	kfree(p);
 }
 
@@ -33,7 +86,11 @@ struct ns_pkt *inet_pkt_alloc(void *ctx, uint32_t linear, uint32_t nfrags)
 	void *block = kmalloc(n);
 
 	(void)ctx;
-	return block ? ns_pkt_init(block, n, nfrags, 0, pkt_free) : NULL;
+	if (!block)
+		return NULL;
+	struct ns_pkt *p = ns_pkt_init(block, n, nfrags, 0, pkt_free);
+	count_memory(p->block);
+	return p;
 }
 
 static void *mem_alloc(void *ctx, size_t n)
@@ -181,6 +238,7 @@ static const struct ns_ops ops = {
     .tcp_in_use = tcp_in_use,
     .raw_input = raw_input,
     .raw_error = raw_error,
+    .memory_low = memory_low_op,
     .notify = notify,
     .log = log_line,
 };

@@ -90,6 +90,8 @@ struct ns_icmp_error {
 	uint32_t quote_len;
 };
 
+#define NS_LOW_BUFFER 16384 /* bytes a connection may use each way when memory is short */
+
 /* Operations the embedder provides. `ctx` is the pointer given to ns_create. */
 struct ns_ops {
 	/* New packet with at least `linear` bytes of linear area (data = head) and `nfrags` slots,
@@ -129,6 +131,9 @@ struct ns_ops {
 	/* Optional: ICMP error about a packet of another protocol than TCP and UDP. */
 	void (*raw_error)(
 	    void *ctx, const struct ns_flow *flow, const struct ns_icmp_error *err);
+	/* Optional: is memory for packets short? Connections then get along with small buffers: no
+	 * window beyond NS_LOW_BUFFER is offered and no more than that accepted for sending. */
+	bool (*memory_low)(void *ctx);
 	/* Optional: configuration changed. */
 	void (*notify)(void *ctx, enum ns_change what, uint32_t ifindex);
 	/* Optional: one line about an event; addr may be NULL. */
