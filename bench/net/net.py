@@ -3,12 +3,13 @@
 """Servers in Carrara and in Debian's Linux cloud kernel under the same load, side by side.
 
 usage: net.py BUILD [--pairs N] [--seconds S] [LOAD...]      net.py BUILD --icount
+       net.py BUILD --profile [--seconds S] LOAD...
 
 Both guests run at once, each with one CPU and a virtio-net card on a tap device (vhost off) in a network namespace of its
 own; loads alternate between them, so a neighbour on the machine disturbs both. QEMU is bound to one host CPU, the client
 to another. For each load: operations per second in both (medians), the median of the pairs' ratios with their spread, and
 the host CPU time that QEMU took for an operation. With --icount: instructions per round trip over loopback, deterministic.
-Needs root.
+Needs root. --profile shows where Carrara's first CPU is under a load.
 """
 import argparse
 import glob
@@ -21,11 +22,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "bench"))
 import guest  # noqa: E402
+import samples  # noqa: E402
 
 MODULES = ["virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "failover",
            "net_failover", "virtio_net"]
@@ -49,6 +52,7 @@ LOADS = {  # name: (server, target ratio)
     "nginx-copy": ("nginx-copy", 1.5), "iperf3-in": ("iperf3", 2.0), "iperf3-out": ("iperf3", 1.2),
     "rr-1": ("echo1", 1.5), "rr-1k": ("echo1k", 1.5), "rr-1-single": ("echo1", None), "connect": ("echo1", 1.5),
 }
+EXTRA = []  # more arguments for QEMU
 
 
 def debian(build):
@@ -135,7 +139,7 @@ class Guest:
     def machine():
         return guest.common(machine="q35", mem=512) + [
             "-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no,vhost=off",
-            "-device", "virtio-net-pci,netdev=n,mac=52:54:00:98:00:02"]
+            "-device", "virtio-net-pci,netdev=n,mac=52:54:00:98:00:02"] + EXTRA
 
     def command(self, *argv):
         return ["ip", "netns", "exec", self.ns, *argv]
@@ -263,6 +267,25 @@ def show(load, rates, costs, ratios):
         min(ratios), max(ratios), target or "", a, b, b / a if a else 0), flush=True)
 
 
+def profile_loads(build, loads, seconds):
+    """Where Carrara spends its time under a load: samples of the guest's instruction pointer."""
+    cpus = sorted(os.sched_getaffinity(0))
+    for load in loads:
+        with tempfile.TemporaryDirectory() as d:
+            EXTRA[:] = ["-qmp", "unix:%s/qmp,server=on,wait=off" % d]
+            g = Guest(build, "carrara", LOADS[load][0], d, cpus[0])
+            try:
+                run = threading.Thread(target=measure, args=(build, g, load, seconds + 2, cpus[-1]))
+                run.start()
+                time.sleep(1)
+                print("== " + load)
+                samples.main(build, d + "/qmp", seconds)
+                run.join()
+            finally:
+                g.close()
+    return 0
+
+
 def icount(build):
     """Instructions of a round trip over loopback."""
     print("%-30s %12s %12s %8s" % ("instructions per operation", "carrara", "linux", "ratio"))
@@ -295,12 +318,15 @@ def main():
     p.add_argument("--pairs", type=int, default=5)
     p.add_argument("--seconds", type=float, default=2)
     p.add_argument("--icount", action="store_true")
+    p.add_argument("--profile", action="store_true")
     p.add_argument("loads", nargs="*")
     o = p.parse_intermixed_args()
     build = os.path.abspath(o.build)
     if o.icount:
         return icount(build)
     loads = o.loads or list(LOADS)
+    if o.profile:
+        return profile_loads(build, loads, o.seconds)
     print("%-16s %10s %10s %7s %11s %6s %9s %9s %7s" % (
         "load", "carrara/s", "linux/s", "ratio", "(spread)", "target", "us/op", "us/op", "ratio"))
     for server in SERVERS:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where a running Carrara guest spends its time: samples the guest's instruction pointer through QEMU's monitor.
 
-usage: profile.py BUILD QMP-SOCKET SECONDS
+usage: samples.py BUILD QMP-SOCKET SECONDS
 
 Start the guest with `-qmp unix:QMP-SOCKET,server=on,wait=off` (capstan: --qemu-arg). Prints the share of samples by kernel
 function; "program" is everything outside the kernel, "idle" the halted CPU. Only the first CPU is sampled. A sample is taken
