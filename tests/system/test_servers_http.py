@@ -5,6 +5,7 @@ import hashlib
 import re
 import subprocess
 
+import debian
 import pytest
 import servers
 
@@ -175,3 +176,46 @@ def test_haproxy(tmp_path):
             for p in behind:
                 p.kill()
                 p.wait()
+
+
+GO_SERVER = """
+package main
+
+import (
+	"io"
+	"net/http"
+)
+
+func main() {
+	http.HandleFunc("/data", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "/srv/data") })
+	http.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // the server discards the rest when the answer begins
+		w.Write(body)
+	})
+	panic(http.ListenAndServe(":8000", nil))
+}
+"""
+GO = "./usr/lib/go-1.19"
+GO_SOURCES = "./usr/share/go-1.19"
+
+
+def build_go(work, source):
+    """A static program of the Go source; what it needs of the library is compiled once, below the build directory."""
+    # The sources' package lies in /usr/share, found from /usr/lib/go-1.19 by links.
+    root = debian.unpack("go-build", ["golang-1.19-go", "golang-1.19-src"], depends=False, members=[
+        f"--exclude={GO_SOURCES}/test", f"--exclude={GO_SOURCES}/src/cmd", f"--exclude={GO}/pkg/linux_amd64*",
+        GO, GO_SOURCES, f"{GO}/*", f"{GO_SOURCES}/*"])
+    (work / "main.go").write_text(source)
+    subprocess.run([root / "usr/lib/go-1.19/bin/go", "build", "-o", work / "server", work / "main.go"], check=True,
+                   cwd=work, timeout=580, env={
+                       "PATH": servers.PATH, "HOME": str(work), "GOROOT": str(root / "usr/lib/go-1.19"), "GO111MODULE": "off",
+                       "GOCACHE": str(debian.HERE / "go-cache"), "CGO_ENABLED": "0", "GOFLAGS": "-p=2"})
+    return work / "server"
+
+
+def test_go(tmp_path):
+    """A static program of Go's own HTTP server."""
+    server = build_go(tmp_path, GO_SERVER)
+    img = servers.image("go-web", [], {"/server": server, "/srv/data": BODY})
+    with servers.network(servers.best(), tmp_path) as net, net.serve(img, "/server", ports=[8000]) as vm:
+        check(net, vm)
