@@ -133,6 +133,11 @@ SS_CONT(listen_one, struct mc_shard *sh;)
 	return ss_handle_error(f, not_listening, (unsigned)r.i);
 }
 
+SS_CONT(show_metrics, struct mc_shard *sh;)
+{
+	return mc_metrics_start(self->sh);
+}
+
 SS_CONT(shard_ready, struct mc_shard *sh;)
 {
 	return ss_okp(self->sh);
@@ -171,7 +176,8 @@ static ss_future start_shard(void *arg)
 	sh->budget.limit = config.bytes / 4 + 2 * m->item_max;
 	ss_timer_init(&sh->tick, tick);
 	sh->servers = ss_zalloc((mc_n_addresses + 1) * sizeof(*sh->servers));
-	if (!sh->servers || mc_store_init(&sh->store, &config)) {
+	if (!sh->servers || mc_metrics_register(sh) || mc_store_init(&sh->store, &config)) {
+		ss_metrics_clear(&sh->metrics);
 		ss_free(sh->servers);
 		ss_free(sh);
 		return ss_fail_msg(-ENOMEM, "no memory for the items");
@@ -179,7 +185,8 @@ static ss_future start_shard(void *arg)
 	tick(&sh->tick);
 	ss_timer_arm_periodic(&sh->tick, SS_SEC);
 	f = ss_do_for_each(0, mc_n_addresses, listen_one, sh);
-	return ss_handle_error(ss_then(f, shard_ready, sh), shard_failed, sh);
+	f = ss_then(ss_then(f, show_metrics, sh), shard_ready, sh);
+	return ss_handle_error(f, shard_failed, sh);
 }
 
 SS_CONT(stop_server, struct mc_shard *sh;)
@@ -207,11 +214,14 @@ SS_CONT(udp_stopped, struct mc_shard *sh;)
 	    ss_parallel_for_each(0, sh->n_servers, stop_server, sh), servers_stopped, sh);
 }
 
+SS_CONT(metrics_stopped, struct mc_shard *sh;)
+{
+	return ss_then_wrapped(mc_udp_stop(self->sh), udp_stopped, self->sh);
+}
+
 static ss_future stop_shard(void *p)
 {
-	struct mc_shard *sh = p;
-
-	return ss_then_wrapped(mc_udp_stop(sh), udp_stopped, sh);
+	return ss_then_wrapped(mc_metrics_stop(p), metrics_stopped, p);
 }
 
 static const struct ss_service_ops ops = {start_shard, stop_shard};

@@ -5,6 +5,7 @@
 
 #include "session.h"
 
+#include <seastar/metrics.h>
 #include <seastar/seastar.h>
 
 struct mc_conn;
@@ -24,6 +25,8 @@ struct mc_shard {
 	struct mc_udp *udp[MC_LISTEN_MAX];
 	unsigned n_udp;
 	uint64_t next_id;
+	ss_metrics metrics;
+	ss_http_server *http; /* shard 0: shows the metrics, or NULL */
 };
 
 extern ss_sharded mc_shards;
@@ -77,6 +80,11 @@ void mc_stat(const struct mc_special *sp, struct mc_out *o, const char *name, co
     __attribute__((format(printf, 4, 5)));
 void mc_stats_end(const struct mc_special *sp, struct mc_out *o);
 void mc_stats_reset(struct mc_shard *sh);
+
+/* metrics.c: register this shard's counters; show them if -o metrics asks for it. */
+int mc_metrics_register(struct mc_shard *sh);
+ss_future mc_metrics_start(struct mc_shard *sh);
+ss_future mc_metrics_stop(struct mc_shard *sh);
 
 /* udp.c */
 ss_future mc_udp_start(struct mc_shard *sh, const ss_addr *a);

@@ -76,6 +76,7 @@ static const char usage_text[] =
     "   - no_hashexpand:       disables hash table expansion (dangerous)\n"
     "   - no_lru_crawler:      do not look for expired items every second\n"
     "   - idle_timeout:        timeout for idle connections (default: 0, no timeout)\n"
+    "   - metrics:             address (ip:port) where the metrics are shown over HTTP\n"
     "   - modern, no_modern, slab_reassign, slab_automove, lru_crawler, track_sizes:\n"
     "                          accepted; there is nothing to choose\n"
     "What follows \"--\" are options of the framework, such as --reactor-backend or\n"
@@ -185,6 +186,10 @@ static int extended_one(char *name, const char *value)
 		mc_settings.hash_expand = false;
 	} else if (strcmp(name, "lru_crawler") == 0 || strcmp(name, "no_lru_crawler") == 0) {
 		mc_settings.crawler = name[0] == 'l';
+	} else if (strcmp(name, "metrics") == 0) {
+		if (!value)
+			return complain("Missing address for metrics");
+		mc_settings.metrics = value;
 	} else if (strcmp(name, "idle_timeout") == 0) {
 		if (!value)
 			return complain("Missing numeric argument for idle_timeout");

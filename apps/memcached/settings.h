@@ -33,6 +33,7 @@ struct mc_settings {
 	bool hash_expand, crawler;
 	unsigned idle_timeout; /* seconds, 0: none */
 	const char *user, *pidfile;
+	const char *metrics; /* address where they are shown, or NULL */
 	_Atomic int verbose;
 	int64_t started; /* time() when the clock of the stores showed 0 */
 	uint64_t seed;

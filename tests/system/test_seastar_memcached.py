@@ -349,6 +349,26 @@ def test_statistics_add_up(shards):
         assert s["cmd_set"] == "0" and s["curr_items"] == "1000"
 
 
+@pytest.mark.parametrize("shards", SHARDS)
+def test_metrics(shards):
+    http = free_port()
+    with ours("-t", str(shards), "-o", f"metrics=127.0.0.1:{http}") as (_, port):
+        converse(port, b"".join(text(f"set k{i} 0 0 1", "x", f"get k{i}") for i in range(100)))
+        with dial(http) as s:
+            s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            reply = b""
+            while part := s.recv(65536):
+                reply += part
+        for name, value in (("commands_set", 100), ("get_hits", 100), ("items", 100)):
+            m = re.search(rb"^(?:seastar_)?memcached_%s(?:\{[^}]*\})? (\S+)$" % name.encode(), reply,
+                          re.M)
+            assert m and float(m.group(1)) == value, reply
+    user = ["-u", "nobody"] if os.getuid() == 0 else []
+    r = subprocess.run([OURS, *user, "-t", "1", "-p", str(free_port()), "-o", "metrics=nowhere",
+                        "--", "--thread-affinity=false"], capture_output=True, text=True, timeout=30)
+    assert r.returncode == 1 and "failed to listen on nowhere for metrics" in r.stderr
+
+
 def test_memory_stays_within_the_limit_and_the_used_stay():
     with ours("-t", "1", "-m", "16") as (p, port):
         hot = text(*(f"set hot{i} 0 0 1000\r\n" + "h" * 1000 for i in range(100)))
