@@ -215,7 +215,9 @@ static int init_channel(ss_dns *d, const ss_dns_opts *o)
 	ao.lookups = o->no_hosts ? dns : files_then_dns;
 	mask |= ARES_OPT_LOOKUPS;
 	if (o->try_ms) {
-		ao.timeout = (int)o->try_ms;
+		/* c-ares forgets a deadline in the first second of the clock, which machines
+		 * that have just started live in. */
+		ao.timeout = (int)(ss_now() < SS_SEC && o->try_ms < 1000 ? 1000 : o->try_ms);
 		mask |= ARES_OPT_TIMEOUTMS;
 	}
 	if (o->tries) {
