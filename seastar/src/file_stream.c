@@ -156,7 +156,16 @@ struct ss_file_writer {
 	ss_sem behind; /* a unit for each request that may be in progress */
 	unsigned n;
 	int err;
+	bool closing;
+	ss_promise idle;       /* nothing is in progress any more, asked for by closing */
+	ss_future idle_future; /* made at the start: closing must not fail for lack of memory */
 };
+
+static void check_idle(ss_file_writer *w)
+{
+	if (w->closing && !w->out.putting && w->behind.count == (int64_t)w->n)
+		ss_promise_set(&w->idle, 0);
+}
 
 SS_CONT(block_written, ss_file_writer *w; char *buf; size_t n;)
 {
@@ -166,6 +175,7 @@ SS_CONT(block_written, ss_file_writer *w; char *buf; size_t n;)
 		self->w->err = -ENOSPC;
 	ss_free(self->buf);
 	ss_sem_signal(&self->w->behind, 1);
+	check_idle(self->w);
 	return ss_ok(0);
 }
 
@@ -213,6 +223,8 @@ static bool put_copy(struct put_loop *p)
 /* A unit came: the full block can go. */
 SS_CONT(put_go_on, ss_file_writer *w;)
 {
+	if (r.err)
+		return ss_ready(r);
 	write_block(self->w);
 	return SS_AGAIN;
 }
@@ -230,7 +242,8 @@ SS_CONT(put_step, struct put_loop p;)
 	}
 	if (put_copy(&self->p) && w->fill < w->block)
 		return SS_STOP;
-	return ss_then(ss_sem_wait(&w->behind, 1), put_go_on, w);
+	/* Wrapped: a unit that came must not get lost for lack of memory. */
+	return ss_then_wrapped(ss_sem_wait(&w->behind, 1), put_go_on, w);
 }
 
 static ss_future writer_put(ss_sink *s, ss_buf *bufs, size_t n)
@@ -251,6 +264,11 @@ ss_file_writer *ss_file_writer_new(ss_file *f, const ss_file_stream_opts *o)
 	w = ss_zalloc(sizeof(*w));
 	if (!w)
 		return NULL;
+	w->idle_future = ss_promise_get_future(&w->idle);
+	if (w->idle_future.r.err != SS_PENDING) {
+		ss_free(w);
+		return NULL;
+	}
 	w->sink.ops = &writer_ops;
 	ss_output_init(&w->out, &w->sink);
 	w->file = f;
@@ -289,6 +307,11 @@ SS_CONT(writer_length, ss_file_writer *w;)
 	return ss_file_truncate(self->w->file, self->w->offset);
 }
 
+static void put_idle(ss_output *out)
+{
+	check_idle(ss_container_of(out, ss_file_writer, out));
+}
+
 /* Whatever went wrong before, nothing may be in progress when the writer goes. */
 SS_CONT(writer_last, ss_file_writer *w;)
 {
@@ -300,7 +323,10 @@ SS_CONT(writer_last, ss_file_writer *w;)
 	}
 	if (r.err && !w->err)
 		w->err = r.err;
-	return ss_sem_wait(&w->behind, w->n);
+	w->out.idle = put_idle; /* where waiting for it has failed */
+	w->closing = true;
+	check_idle(w);
+	return w->idle_future;
 }
 
 ss_future ss_file_writer_close(ss_file_writer *w)

@@ -188,7 +188,8 @@ static ss_future accept_failed(ss_server *s, ss_result r)
 	case -ENFILE:
 	case -ENOBUFS:
 	case -ENOMEM:
-		return ss_then(ss_sleep(ACCEPT_PAUSE), pause_over);
+		/* Without memory even for the pause there is none. */
+		return ss_then_wrapped(ss_sleep(ACCEPT_PAUSE), pause_over);
 	default:
 		return ss_ready(r);
 	}
@@ -218,18 +219,40 @@ SS_CONT(accept_step, ss_server *s;)
 	return ss_then_wrapped(ss_accept(self->s->listener), accepted, self->s);
 }
 
+/* A server that accepts no more must not look as if it did. */
+SS_CONT(accept_ended, ss_server *s;)
+{
+	ss_server *s = self->s;
+
+	if (r.err && !s->stopping) {
+		ss_log(SS_LOG_ERROR, "server stops accepting: %s", strerror(-r.err));
+		ss_listener_close(s->listener);
+		s->listener = NULL;
+	}
+	return ss_ready(r);
+}
+
 void ss_server_start(
     ss_server *s, ss_listener *l, ss_future (*handler)(ss_conn *, void *), void *arg)
 {
 	uint64_t max = s->max_connections;
 
 	*s = (ss_server){.listener = l, .handler = handler, .arg = arg, .max_connections = max};
-	s->loop = ss_repeat(accept_step, s);
+	s->gone = ss_promise_get_future(&s->gate.closing);
+	s->loop = ss_then_wrapped(ss_repeat(accept_step, s), accept_ended, s);
 }
 
 SS_CONT(server_loop_ended, ss_server *s;)
 {
-	return ss_gate_close(&self->s->gate);
+	ss_server *s = self->s;
+
+	/* The end must not come early for lack of memory: handlers use what is freed then. */
+	if (s->gone.r.err != SS_PENDING)
+		return ss_gate_close(&s->gate);
+	s->gate.closed = true;
+	if (!s->gate.count)
+		ss_promise_set(&s->gate.closing, 0);
+	return s->gone;
 }
 
 ss_future ss_server_stop(ss_server *s)

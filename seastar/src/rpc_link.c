@@ -151,7 +151,7 @@ int64_t rpc_link_run(struct rpc_link *l, const char **why)
 		}
 		n = l->frame(l, &h, &payload, units);
 		if (n < 0) {
-			*why = "frame makes no sense here";
+			*why = n == -EPROTO ? "frame makes no sense here" : NULL;
 			return n;
 		}
 		if (l->dead)

@@ -220,6 +220,7 @@ typedef struct ss_server {
 	uint64_t accepted;	  /**< Connections accepted. */
 	uint64_t rejected;	  /**< Closed for the limit. */
 	ss_future loop;		  /**< The accept loop. */
+	ss_future gone;		  /**< All handlers have ended; made early, so that it is there. */
 	bool stopping;		  /**< ss_server_stop() was called. */
 } ss_server;
 

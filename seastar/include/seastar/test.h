@@ -2,8 +2,9 @@
 /**
  * @file
  * A small runner for asynchronous tests. A test is a fiber; each runs in a program of its own
- * (started and stopped inside the process), once normally and once suspending at every occasion.
- * Output is TAP.
+ * (started and stopped inside the process), once normally and once suspending at every occasion;
+ * if it asks for that also over and over with one allocation failing, for each of them. Output is
+ * TAP.
  */
 #ifndef SEASTAR_TEST_H
 #define SEASTAR_TEST_H
@@ -21,6 +22,12 @@ struct ss_test {
 	const char *args;	   /**< Options of the program, separated by blanks; NULL: "-c1". */
 	bool leaks_ok;		   /**< Futures may be left behind. */
 	bool once;		   /**< Not in the mode that always suspends. */
+	/**
+	 * Run it once more for every allocation it makes on its shard, which then fails. Its checks
+	 * and its result do not matter in these runs, but it has to end and leave nothing behind,
+	 * so it must clean up on every way out.
+	 */
+	bool each_allocation;
 };
 
 /** Define a test: `SS_TEST(name) { body }`, a fiber without captures. */
