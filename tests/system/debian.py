@@ -29,6 +29,7 @@ LIBRARIES = "usr/lib/x86_64-linux-gnu"
 # apt as if nothing was installed: its choice and its downloads are the same on every machine.
 FRESH = ["-o", f"Dir::State::status={HERE}/status", "-o", "APT::Install-Recommends=false", "-o", "Debug::NoLocking=1",
          "-o", f"Dir::Cache::pkgcache={HERE}/pkgcache.bin", "-o", f"Dir::Cache::srcpkgcache={HERE}/srcpkgcache.bin"]
+OWN_LISTS = ["-o", f"Dir::State::lists={HERE}/lists", "-o", "APT::Sandbox::User=root"]
 # Maintainer scripts' needs, and what nobody calls in a machine of one program.
 NOT_IN_A_GUEST = {
     "adduser", "base-files", "ca-certificates", "ca-certificates-java", "debconf", "debianutils", "dpkg",
@@ -61,8 +62,21 @@ def _describe(names):
     return found
 
 
+def _ensure_lists():
+    """A machine whose package lists were removed (a container's image) gets some of its own here."""
+    if OWN_LISTS[1] in FRESH:
+        return
+    if not (HERE / "lists").exists() and _command("apt-cache", *FRESH, "policy", "coreutils").strip():
+        return
+    FRESH.extend(OWN_LISTS)
+    if not (HERE / "lists").exists():
+        (HERE / "lists" / "partial").mkdir(parents=True)
+        _command("apt-get", "-q", *FRESH, "update")
+
+
 def _that_exist(names):
     """Those of the names that apt could install."""
+    _ensure_lists()
     text = _command("apt-cache", *FRESH, "policy", *names) if names else ""
     return set(re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: [^(]", text, re.M))
 
@@ -121,6 +135,10 @@ def unpack(name, packages, without=(), members=(), depends=True):
                                 "--exclude=./usr/share/locale", *members],
                                stdin=data.stdout, stderr=subprocess.DEVNULL, check=not members)
                 data.stdout.read()
+        for library in (root / "usr/lib").glob("python3.*"):
+            # What the package's installation does; without it each import compiles its module.
+            on_host(root, f"/usr/bin/{library.name}", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
+                    "-x", "/(test|idlelib|lib2to3)/", library, env={**os.environ, "PYTHONHOME": str(root / "usr")})
         stamp.write_text(what)
     return root
 
