@@ -145,7 +145,7 @@ def test_files_change_while_they_are_sent(tmp_path):
     path = tmp_path / "shrinks"
     path.write_bytes(b"x" * 50_000_000)
     with Httpd("--root", str(tmp_path)) as h, h.dial() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         s.sendall(b"GET /shrinks HTTP/1.1\r\nHost: x\r\n\r\n")
         assert s.recv(4096)
         os.truncate(path, 1000)
