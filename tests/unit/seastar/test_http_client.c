@@ -7,13 +7,16 @@
 
 #include <seastar/http_client.h>
 #include <seastar/http_server.h>
+#include <seastar/metrics.h>
 #include <seastar/seastar.h>
 #include <seastar/test.h>
 #include <seastar/websocket.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Our server */
 
@@ -405,7 +408,9 @@ static int64_t ws_talk(ss_http_client *cl)
 	ss_ws_message m;
 
 	SS_TRY(ss_ws_send(ws, true, "secret", 6));
-	SS_CHECK(SS_TRY(ss_ws_receive(ws, &m)) == 1 && ss_str_is(m.data, "secret"));
+	if (SS_TRY(ss_ws_receive(ws, &m)) != 1)
+		return -ECONNRESET;
+	SS_CHECK(ss_str_is(m.data, "secret"));
 	return SS_TRY(ss_ws_close(ws, SS_WS_NORMAL, NULL));
 }
 
@@ -524,7 +529,7 @@ static int64_t conversation(const ss_addr *at)
 	    at, &(ss_http_client_opts){.read_ns = 200 * SS_MSEC, .connect_ns = 200 * SS_MSEC});
 	char text[6000];
 	int64_t bad = 0;
-	static char block[5000];
+	static char block[5000], big[65536];
 
 	if (!cl)
 		return 1;
@@ -541,6 +546,9 @@ static int64_t conversation(const ss_addr *at)
 		   &(ss_http_call){
 		       .method = "POST", .target = "/echo", .body = block, .length = sizeof(block)},
 		   text, sizeof(text)) != 200;
+	bad |= get(cl, "/files/small", text, sizeof(text)) != 200;
+	bad |= get(cl, "/metrics?format=json", big, sizeof(big)) != 200;
+	bad |= ws_talk(cl) != 0;
 	ss_await(ss_http_client_close(cl));
 	return bad;
 }
@@ -550,7 +558,16 @@ SS_TEST(memory_fails)
 	ss_addr at;
 	ss_http_server *s = start(&at);
 	uint64_t n = 0, failed = 0, bad = 0;
+	char dir[] = "/tmp/ss-http-XXXXXX", path[64];
+	int fd;
 
+	SS_REQUIRE(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/small", dir);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	SS_CHECK(fd >= 0 && write(fd, path, 30) == 30 && close(fd) == 0);
+	SS_CHECK(ss_http_files(s, "/files", dir, NULL) == 0);
+	SS_CHECK(ss_http_route(s, "GET", "/ws", ws_echo, NULL) == 0);
+	SS_CHECK(ss_http_route(s, "GET", "/metrics", ss_metrics_handler, NULL) == 0);
 	SS_CHECK(conversation(&at) == 0);
 	for (uint64_t i = 0;; i++) {
 		int64_t r;
@@ -566,8 +583,11 @@ SS_TEST(memory_fails)
 		if (i % 8 == 0)
 			SS_CHECK(conversation(&at) == 0);
 	}
-	SS_CHECK(failed > 30 && bad > 20);
+	printf("# %d allocations failed, %d conversations felt it\n", (int)failed, (int)bad);
+	SS_CHECK(failed > 60 && bad > 40);
 	SS_CHECK(conversation(&at) == 0);
+	unlink(path);
+	rmdir(dir);
 	SS_TRY(ss_http_server_stop(s));
 	return 0;
 }
