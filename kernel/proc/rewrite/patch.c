@@ -157,7 +157,16 @@ static const char *make_plan(const struct text *t, uint64_t site, struct site_pl
 	size_t n = MIN(site - t->start, (uint64_t)sizeof before);
 	if (!read_user(NULL, site - n, before, n))
 		return "unreadable";
-	return site_plan_blind(before, n, site, f->rax, plan);
+	/* A trapped call has saved these: rax, rdx, rsi, rdi, r8, r9, r10. */
+	struct site_registers seen = {.known = 0x7c5};
+	seen.r[0] = f->rax;
+	seen.r[2] = f->rdx;
+	seen.r[6] = f->rsi;
+	seen.r[7] = f->rdi;
+	seen.r[8] = f->r8;
+	seen.r[9] = f->r9;
+	seen.r[10] = f->r10;
+	return site_plan_blind(before, n, site, &seen, plan);
 }
 
 struct patch_job {

@@ -118,41 +118,74 @@ bool site_reaches(const uint8_t *code, size_t n, uint64_t start, uint64_t low, u
 	return scan(code, n, start, low, high, NULL) != NULL;
 }
 
-const char *site_plan_blind(
-    const uint8_t *before, size_t n, uint64_t site, uint64_t rax, struct site_plan *out)
+/* Length of the move of a constant to a register that the n bytes end with, if the register has
+ * that value; `prefix`: in the form with that many bytes before the constant. 0 if it is none. */
+static unsigned constant_move(
+    const uint8_t *before, size_t n, unsigned prefix, const struct site_registers *seen)
 {
 	uint32_t imm;
+	unsigned reg, len = prefix + 4;
+	uint64_t value;
+	if (n < len)
+		return 0;
+	const uint8_t *p = before + n - len;
+	memcpy(&imm, p + prefix, 4);
+	value = imm;
+	if (prefix == 1 && (p[0] & 0xf8) == 0xb8) { /* mov $imm,%eax … */
+		reg = p[0] & 7;
+	} else if (prefix == 2 && p[0] == 0x41 && (p[1] & 0xf8) == 0xb8) { /* %r8d … */
+		reg = 8 + (p[1] & 7);
+	} else if (prefix == 3 && (p[0] & 0xfe) == 0x48 && p[1] == 0xc7 &&
+		   (p[2] & 0xf8) == 0xc0) { /* mov $imm,%rax … */
+		reg = (p[0] & 1) * 8 + (p[2] & 7);
+		value = (uint64_t)(int64_t)(int32_t)imm;
+	} else {
+		return 0;
+	}
+	return (seen->known >> reg & 1) && seen->r[reg] == value ? len : 0;
+}
+
+/* Decoding falls into step after a few instructions wherever it starts. Every start that arrives at
+ * the end must do so over the last `len` bytes as one instruction. */
+static bool decodes_to(const uint8_t *before, size_t n, unsigned len)
+{
 	unsigned agree = 0;
-	memset(out, 0, sizeof *out);
-	if (n < JUMP_SIZE || before[n - JUMP_SIZE] != 0xb8)
-		return "no mov $nr,%eax before it";
-	memcpy(&imm, before + n - 4, 4);
-	if (imm != rax)
-		return "the number before it is not the one called";
-	/* Decoding falls into step after a few instructions wherever it starts. Every start that
-	 * arrives at the site must do so over the mov. */
-	for (size_t from = 0; from + JUMP_SIZE < n; from++) {
+	for (size_t from = 0; from + len < n; from++) {
 		struct insn i;
 		size_t at = from, last = from;
 		while (at < n) {
-			unsigned len = insn_decode(before + at, n - at, &i);
-			if (!len)
+			unsigned step = insn_decode(before + at, n - at, &i);
+			if (!step)
 				break;
 			last = at;
-			at += len;
+			at += step;
 		}
 		if (at != n)
 			continue;
-		if (last != n - JUMP_SIZE && n - from > 24)
-			return "the instructions before it are ambiguous";
-		agree += last == n - JUMP_SIZE;
+		if (last != n - len && n - from > 24)
+			return false;
+		agree += last == n - len;
 	}
-	if (!agree && n > JUMP_SIZE)
-		return "the instructions before it are ambiguous";
-	out->start = site - JUMP_SIZE;
-	out->displaced = JUMP_SIZE;
-	out->instructions = 1;
-	return NULL;
+	return agree || n == len;
+}
+
+const char *site_plan_blind(const uint8_t *before, size_t n, uint64_t site,
+    const struct site_registers *seen, struct site_plan *out)
+{
+	bool constant = false;
+	memset(out, 0, sizeof *out);
+	for (unsigned prefix = 3; prefix; prefix--) {
+		unsigned len = constant_move(before, n, prefix, seen);
+		constant |= len != 0;
+		if (!len || !decodes_to(before, n, len))
+			continue;
+		out->start = site - len;
+		out->displaced = len;
+		out->instructions = 1;
+		return NULL;
+	}
+	return constant ? "the instructions before it are ambiguous"
+			: "no constant is moved to a register before it, or it holds another";
 }
 
 static bool near_offset(uint64_t from, uint64_t to, int32_t *rel)

@@ -31,11 +31,18 @@ struct site_plan {
  * why not. */
 const char *site_plan(const uint8_t *code, size_t n, uint64_t start, uint64_t site,
     bool landing_pads, struct site_plan *out);
-/* Plans without knowing function bounds: `before` holds the n bytes before the SYSCALL at site, and
- * rax was observed at it. Accepts only mov $nr,%eax whose number is the observed one. NULL, or why
- * not. */
-const char *site_plan_blind(
-    const uint8_t *before, size_t n, uint64_t site, uint64_t rax, struct site_plan *out);
+/* What a SYSCALL found in the registers, by their number in instructions; `known` has a bit for
+ * each that is valid. */
+struct site_registers {
+	uint64_t r[16];
+	unsigned known;
+};
+
+/* Plans without knowing function bounds: `before` holds the n bytes before the SYSCALL at site.
+ * Accepts only a constant moved to a register, if the register was observed to hold it. NULL, or
+ * why not. */
+const char *site_plan_blind(const uint8_t *before, size_t n, uint64_t site,
+    const struct site_registers *seen, struct site_plan *out);
 /* Whether a direct branch of this code goes to an address in (low, high). Unreadable code counts as
  * yes. */
 bool site_reaches(const uint8_t *code, size_t n, uint64_t start, uint64_t low, uint64_t high);

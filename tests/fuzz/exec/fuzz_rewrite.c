@@ -31,7 +31,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 				abort();
 		}
 		size_t back = at < 48 ? at : 48;
-		site_plan_blind(data + at - back, back, start + at, 1, &p);
+		struct site_registers seen = {.known = 0xffff};
+		for (int i = 0; i < 16 && at >= 4; i++)
+			seen.r[i] = data[at - 4];
+		if (!site_plan_blind(data + at - back, back, start + at, &seen, &p) &&
+		    (p.displaced < 5 || p.start + p.displaced != start + at))
+			abort();
 	}
 	return 0;
 }

@@ -61,7 +61,11 @@ static void judge(struct object *o, uint64_t site, struct counts *c)
 	uint32_t imm;
 	assert_non_null(before);
 	memcpy(&imm, before + 44, 4);
-	const char *blind = site_plan_blind(before, 48, site, imm, &plan);
+	/* Registers that agree with whatever the bytes say: only the decoding decides. */
+	struct site_registers seen = {.known = 0xffff};
+	for (int i = 0; i < 16; i++)
+		seen.r[i] = before[42] == 0xc7 ? (uint64_t)(int64_t)(int32_t)imm : imm;
+	const char *blind = site_plan_blind(before, 48, site, &seen, &plan);
 	c->blind += !blind;
 	/* What is accepted without function bounds must be what function bounds say. */
 	if (!blind && !why) {
@@ -233,12 +237,28 @@ static void blind_needs_the_number(void **state)
 	/* movl $0x27,-0x48(%rsp): ends like mov $0x27,%eax */
 	static const uint8_t trap[] = {
 	    0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x10, 0xc7, 0x44, 0x24, 0xb8, 0x27, 0, 0, 0};
+	/* xor %eax,%eax; mov $-100,%rdi and mov $0x27,%r8d */
+	static const uint8_t wide[] = {
+	    0x55, 0x48, 0x89, 0xe5, 0x31, 0xc0, 0x48, 0xc7, 0xc7, 0x9c, 0xff, 0xff, 0xff};
+	static const uint8_t r8d[] = {
+	    0x55, 0x48, 0x89, 0xe5, 0x31, 0xc0, 0x41, 0xb8, 0x27, 0, 0, 0};
+	struct site_registers seen = {
+	    .r = {0x27, [7] = (uint64_t)-100, [8] = 0x27}, .known = 1 | 1 << 7 | 1 << 8};
 	struct site_plan p;
 	(void)state;
-	assert_null(site_plan_blind(code, sizeof code, 0x5000, 0x27, &p));
+	assert_null(site_plan_blind(code, sizeof code, 0x5000, &seen, &p));
 	assert_int_equal(p.start, 0x5000 - 5);
-	assert_non_null(site_plan_blind(code, sizeof code, 0x5000, 0x28, &p));
-	assert_non_null(site_plan_blind(trap, sizeof trap, 0x5000, 0x27, &p));
+	assert_non_null(site_plan_blind(trap, sizeof trap, 0x5000, &seen, &p));
+	assert_null(site_plan_blind(wide, sizeof wide, 0x5000, &seen, &p));
+	assert_int_equal(p.start, 0x5000 - 7);
+	assert_null(site_plan_blind(r8d, sizeof r8d, 0x5000, &seen, &p));
+	assert_int_equal(p.start, 0x5000 - 6);
+	seen.r[0] = 0x28; /* another number, another value, an unknown register */
+	assert_non_null(site_plan_blind(code, sizeof code, 0x5000, &seen, &p));
+	seen.r[7] = 100;
+	assert_non_null(site_plan_blind(wide, sizeof wide, 0x5000, &seen, &p));
+	seen.known = 1;
+	assert_non_null(site_plan_blind(r8d, sizeof r8d, 0x5000, &seen, &p));
 }
 
 /* Where a rewritten site jumps to in the test: makes the real call and returns by rcx. */
