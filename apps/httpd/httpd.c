@@ -56,47 +56,6 @@ static void log_request(const ss_http_req *q, int status, uint64_t bytes, void *
 	    status, (unsigned long long)bytes);
 }
 
-/* Metrics of the server */
-
-static double requests(void *arg)
-{
-	struct ss_http_stats st;
-
-	ss_http_server_stats(arg, &st);
-	return (double)st.requests;
-}
-
-static double open_connections(void *arg)
-{
-	struct ss_http_stats st;
-
-	ss_http_server_stats(arg, &st);
-	return (double)st.open;
-}
-
-static double refused(void *arg)
-{
-	struct ss_http_stats st;
-
-	ss_http_server_stats(arg, &st);
-	return (double)(st.bad + st.rejected + st.timeouts);
-}
-
-static int add_metrics(struct instance *in)
-{
-	int err = ss_metrics_function(&in->metrics, SS_METRIC_COUNTER, "httpd_requests",
-	    "Requests understood", NULL, requests, in->server);
-
-	if (!err)
-		err = ss_metrics_function(&in->metrics, SS_METRIC_GAUGE, "httpd_connections",
-		    "Connections that are open", NULL, open_connections, in->server);
-	if (!err)
-		err = ss_metrics_function(&in->metrics, SS_METRIC_COUNTER, "httpd_refused",
-		    "Bad requests, connections over the limit or too slow", NULL, refused,
-		    in->server);
-	return err;
-}
-
 /* The service: a server per shard. */
 
 static int add_routes(struct instance *in)
@@ -143,7 +102,7 @@ SS_CONT(set_up, struct instance *in;)
 	if (err == -EINVAL || err == -EEXIST)
 		return ss_fail_msg(err, "--metrics is not a path");
 	if (!err)
-		err = add_metrics(self->in);
+		err = ss_http_server_metrics(self->in->server, &self->in->metrics);
 	if (err)
 		return ss_fail(err);
 	return ss_then(creds ? ss_tls_listen(creds, &address, &lo) : ss_listen(&address, &lo),

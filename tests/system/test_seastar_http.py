@@ -164,10 +164,10 @@ def test_wrk(root, backend):
         assert int(re.search(r"(\d+) requests in", out).group(1)) > 100
         assert "Non-2xx" not in out and "Socket errors" not in out
         text = urllib.request.urlopen(h.url("/metrics"), timeout=10).read().decode()
-        served = int(re.search(r"^httpd_requests (\d+)$", text, re.M).group(1))
+        served = int(re.search(r"^http_requests (\d+)$", text, re.M).group(1))
         assert served >= int(re.search(r"(\d+) requests in", out).group(1))
-        metrics = json.load(urllib.request.urlopen(h.url("/metrics?format=json&shards=1&name=httpd_"), timeout=10))
-        samples = [m for m in metrics["metrics"] if m["name"] == "httpd_requests"][0]["samples"]
+        metrics = json.load(urllib.request.urlopen(h.url("/metrics?format=json&shards=1&name=http_"), timeout=10))
+        samples = [m for m in metrics["metrics"] if m["name"] == "http_requests"][0]["samples"]
         assert sorted(s["labels"]["shard"] for s in samples) == ["0", "1"]
         assert sum(s["value"] for s in samples) >= served
         h.stop()

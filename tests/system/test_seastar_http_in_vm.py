@@ -57,7 +57,7 @@ def test_httpd(tmp_path):
         assert served > 20 and "Non-2xx" not in out and "Socket errors" not in out, out
         text = subprocess.run(["curl", "-s", "--max-time", "30", url + "/metrics"], check=True, capture_output=True,
                               text=True).stdout
-        assert int(re.search(r"^httpd_requests (\d+)$", text, re.M).group(1)) >= served
+        assert int(re.search(r"^http_requests (\d+)$", text, re.M).group(1)) >= served
         p.send_signal(signal.SIGTERM)
         p.wait(30)
     finally:

@@ -111,6 +111,14 @@ SS_MUST_USE ss_future ss_metrics_collect(const struct ss_metrics_export *how, ss
  */
 ss_future ss_metrics_handler(ss_http_req *q, void *arg);
 
+/**
+ * Register what @p s did: http_requests, http_responses (label "status": "2xx" ...),
+ * http_connections, http_connections_accepted, http_connections_rejected, http_bad_requests and
+ * http_timeouts. @p group must be cleared before the server stops.
+ * @return 0 or the error of ss_metrics_counter().
+ */
+int ss_http_server_metrics(ss_http_server *s, ss_metrics *group);
+
 #ifdef __cplusplus
 }
 #endif
