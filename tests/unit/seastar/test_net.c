@@ -314,6 +314,52 @@ SS_TEST(input_more)
 	return 0;
 }
 
+/* Writing in place: room that is not used leaves no trace, buffers keep their order. */
+SS_TEST(output_room)
+{
+	ss_addr a = ss_addr_loopback(0);
+	ss_listener *l = SS_TRY_PTR(ss_listen(&a, NULL));
+	ss_conn *c, *d;
+	ss_output *out;
+	ss_buf b = ss_buf_static("middle", 6), none = {NULL, 0, NULL};
+	char *p, got[5000];
+	size_t room;
+
+	ss_listener_addr(l, &a);
+	c = SS_TRY_PTR(ss_connect(&a));
+	d = SS_TRY_PTR(ss_accept(l));
+	out = ss_conn_output(c);
+	p = ss_output_room(out, 10, &room);
+	SS_REQUIRE(p && room >= 10);
+	memcpy(p, "first,", 6);
+	ss_output_commit(out, 6);
+	SS_CHECK(ss_output_pending(out) == 6);
+	SS_CHECK(ss_output_put_buf(out, &b) == 0 && !b.data);
+	SS_CHECK(ss_output_put_buf(out, &none) == 0);
+	p = ss_output_room(out, 4096, &room);
+	SS_REQUIRE(p && room >= 4096);
+	memset(p, 'z', 4096);
+	ss_output_commit(out, 4096);
+	SS_REQUIRE(ss_output_room(out, 4096, &room));
+	ss_output_commit(out, 0);
+	SS_CHECK(ss_output_pending(out) == 6 + 6 + 4096);
+	SS_TRY(ss_output_drain(out));
+	SS_CHECK(SS_TRY(ss_input_read_exactly(ss_conn_input(d), got, 4108)) == 4108);
+	SS_CHECK(memcmp(got, "first,middlez", 13) == 0 && got[4107] == 'z');
+	/* Nothing but unused room: nothing is sent, nothing hangs. */
+	SS_REQUIRE(ss_output_room(out, 100, &room));
+	SS_TRY(ss_output_drain(out));
+	SS_CHECK(ss_output_put(out, "end", 3) == 0);
+	SS_TRY(ss_output_close(out));
+	SS_CHECK(SS_TRY(ss_input_read_exactly(ss_conn_input(d), got, 100)) == 3);
+	SS_CHECK(memcmp(got, "end", 3) == 0);
+	ss_conn_close(c);
+	SS_CHECK(SS_TRY(ss_input_fill(ss_conn_input(d))) == 0);
+	ss_conn_close(d);
+	ss_listener_close(l);
+	return 0;
+}
+
 static const struct ss_test tests[] = {
     {"tcp_echo", tcp_echo},
     {"unix_echo", unix_echo},
@@ -325,6 +371,7 @@ static const struct ss_test tests[] = {
     {"listen_errors", listen_errors},
     {"addresses", addresses, .once = true},
     {"input_more", input_more},
+    {"output_room", output_room},
 #ifdef SS_HAVE_LIBURING
     {"tcp_echo_uring", tcp_echo, "-c1 --reactor-backend io_uring"},
     {"unix_echo_uring", unix_echo, "-c1 --reactor-backend io_uring"},
