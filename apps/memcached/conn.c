@@ -301,6 +301,7 @@ ss_future mc_serve(ss_conn *conn, void *arg)
 	mc_session_init(&c->s, &sh->store, &c->out.out, &c->out.full, &sh->budget, ss_smp_count(),
 	    ss_shard_id());
 	enlist(c);
+	c->s.id = c->id;
 	if (mc_settings.idle_timeout)
 		ss_conn_set_timeouts(conn, (uint64_t)mc_settings.idle_timeout * SS_SEC, 0);
 	mc_log(1, "<%llu new client connection", (unsigned long long)c->id);

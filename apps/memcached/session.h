@@ -78,6 +78,7 @@ struct mc_session {
 	char (*keys)[MC_KEYBUF]; /* decoded keys of the batch */
 	struct mc_run *run;	 /* batch.c's */
 	uint64_t requests;
+	uint64_t id; /* for -vv */
 	/* text: the request behind the current one, if it is a get; its key is NULL otherwise */
 	const char *ahead, *ahead_end;
 	uint64_t ahead_hash;

@@ -51,7 +51,7 @@ static const char usage_text[] =
     "-c, --conn-limit=<num>    max simultaneous connections (default: 1024)\n"
     "-k, --lock-memory         lock down all paged memory\n"
     "-v, --verbose             verbose (print errors/warnings while in event loop)\n"
-    "-vv                       very verbose (also print client commands/responses)\n"
+    "-vv                       very verbose (also print client commands)\n"
     "-h, --help                print this help and exit\n"
     "-V, --version             print version and exit\n"
     "-P, --pidfile=<file>      save PID in <file>, only used with -d option\n"

@@ -2,6 +2,7 @@
 /* Parser of the text protocol: a line is split into tokens, then the command looks at them. */
 #include "session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TOKENS 24
@@ -606,6 +607,8 @@ enum mc_next mc_text_feed(struct mc_session *s, const char *p, size_t n, size_t 
 	if (end - p > 1 && end[-1] == '\r')
 		end--;
 	*used = (size_t)(nl + 1 - p);
+	if (__builtin_expect(mc_settings.verbose > 1, 0))
+		fprintf(stderr, "<%llu %.*s\n", (unsigned long long)s->id, (int)(end - p), p);
 	l.rest = nl + 1;
 	l.left = n - *used;
 	if (lone_get(p, end)) {

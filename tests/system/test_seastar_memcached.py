@@ -551,6 +551,16 @@ def test_port_in_use_is_said():
         assert r.returncode == 1 and "Address already in use" in r.stderr
 
 
+def test_verbose_shows_connections_and_commands():
+    with ours("-t", "1", "-vv") as (p, port):
+        converse(port, text("get some-key"))
+        p.terminate()
+        err = p.stderr.read().decode()
+        assert re.search(r"^<\d+ new client connection$", err, re.M)
+        assert re.search(r"^<\d+ get some-key$", err, re.M)
+        assert re.search(r"^<\d+ connection closed\.$", err, re.M)
+
+
 def test_options_that_forbid():
     with ours("-t", "1", "-F", "-X", "-C", "-A", "-B", "ascii") as (p, port):
         assert converse(port, text("flush_all")) == b"CLIENT_ERROR flush_all not allowed\r\n"
