@@ -53,7 +53,7 @@ def test_options_and_messages(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["future", "sync", "smp", "mem", "net", "file", "backend", "dns",
-                                  "tls tls_echo tls_mutual tls_resumption", "rpc"])
+                                  "tls tls_echo tls_sni_and_alpn", "rpc"])
 def test_unit(tmp_path, name):
     """The framework's own tests; back ends the kernel has not are replaced. Of TLS a part: public
     keys take their time where the machine is emulated."""
