@@ -38,41 +38,67 @@ def libraries(program):
     return re.findall(r"(/\S+) \(0x", out)
 
 
-def redis_icount(build, requests):
-    """Redis, its load and the service in one machine, counted in instructions."""
-    service = build + "/apps/httpserver/httpserver"
-    counted = [f"--trace={name},count" for name in COUNTED]
-    kinds = {"absent": ([], [], []), "idle": ([], ["/httpserver &"], []), "scraped": ([], ["/httpserver &"], ["scrape"]),
-             "counting": (counted, ["/httpserver &"], [])}
-    results, notes = {}, {}
-    with tempfile.TemporaryDirectory() as d:
-        root = os.path.join(d, "root")
+class Counted:
+    """A server, its load and perhaps the service in a machine under -icount."""
+
+    def __init__(self, build, directory, server):
+        service = build + "/apps/httpserver/httpserver"
+        root, self.build, self.image = os.path.join(directory, "root"), build, directory + "/image"
         for name in ("dev", "proc", "sys", "tmp", "run", "etc"):
             os.makedirs(os.path.join(root, name))
-        files = {service: "/httpserver", "/usr/bin/redis-server": "/redis-server", build + "/bench/monitoring/redis_load": "/load",
-                 **{f: f for p in (service, "/usr/bin/redis-server") for f in libraries(p)}}
+        files = {service: "/httpserver", server: "/server", build + "/bench/monitoring/redis_load": "/load",
+                 **{f: f for p in (service, server) for f in libraries(p)}}
         for source, target in files.items():
             os.makedirs(root + os.path.dirname(target), exist_ok=True)
             subprocess.run(["cp", "-L", source, root + target], check=True)
-        subprocess.run(["mkfs.erofs", "-T0", "--all-root", d + "/image", root], check=True, stdout=subprocess.DEVNULL,
+        with open(root + "/etc/passwd", "w") as f:
+            f.write("root:x:0:0:root:/:/bin/sh\n")
+        subprocess.run(["mkfs.erofs", "-T0", "--all-root", self.image, root], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
-        for kind, (options, beside, load) in kinds.items():
-            line = " ".join([*options, "/redis-server --save '' --appendonly no --loglevel warning &", *beside,
-                             "/load", str(requests), *load])
-            out, _ = guest.run(guest.common(machine="q35", mem=256, icount=True) + [
-                "-kernel", build + "/kernel/carrara.elf", "-append", line, "-drive",
-                "if=none,id=root,format=raw,readonly=on,file=" + d + "/image", "-device", "virtio-blk-pci,drive=root"])
-            m = re.search(r"^load ([\d.]+) (\d+)", out, re.M)
-            if not m:
-                raise RuntimeError(f"{kind}: {out[-2000:]}")
-            results[kind] = float(m[1]) / int(m[2])
-            scrapes = re.search(r"^scrapes (\d+) (\d+)", out, re.M)
-            notes[kind] = " (%s scrapes in %.1f s, %d KiB each)" % (scrapes[1], float(m[1]), int(scrapes[2]) // int(scrapes[1]) // 1024) \
-                if scrapes else ""
+
+    def run(self, options, server, beside, load):
+        """(seconds, requests, console)"""
+        line = " ".join([*options, f"/server {server} &", *beside, "/load", *load])
+        out, _ = guest.run(guest.common(machine="q35", mem=256, icount=True) + [
+            "-kernel", self.build + "/kernel/carrara.elf", "-append", line, "-drive",
+            "if=none,id=root,format=raw,readonly=on,file=" + self.image, "-device", "virtio-blk-pci,drive=root"])
+        m = re.search(r"^load ([\d.]+) (\d+)", out, re.M)
+        if not m:
+            raise RuntimeError(f"{line}: {out[-2000:]}")
+        return float(m[1]), int(m[2]), out
+
+
+def redis_icount(build, requests):
+    counted = [f"--trace={name},count" for name in COUNTED]
+    beside = ["/httpserver &"]
+    kinds = {"absent": ([], [], []), "idle": ([], beside, []), "scraped": ([], beside, ["scrape"]), "counting": (counted, beside, [])}
+    results, notes = {}, {}
+    with tempfile.TemporaryDirectory() as d:
+        machine = Counted(build, d, "/usr/bin/redis-server")
+        for kind, (options, services, load) in kinds.items():
+            seconds, n, out = machine.run(options, "--save '' --appendonly no --loglevel warning", services, [str(requests), *load])
+            results[kind] = seconds / n
+            s = re.search(r"^scrapes (\d+) (\d+)", out, re.M)
+            notes[kind] = " (%s scrapes in %.1f s, %d KiB each)" % (s[1], seconds, int(s[2]) // int(s[1]) // 1024) if s else ""
     print("\nredis, %d requests; a machine of one CPU, a second is 10^9 instructions" % requests)
     print("%-10s %16s %18s %8s" % ("service", "ns a request", "throughput, ratio", "wanted"))
     for kind, wanted in (("absent", ""), ("idle", "0.99"), ("scraped", "0.97"), ("counting", "0.95")):
         print("%-10s %16.0f %18.4f %8s%s" % (kind, results[kind] * 1e9, results["absent"] / results[kind], wanted, notes[kind]))
+
+
+def memcached_icount(build, requests):
+    """The modes of scheduler and memory tracepoints on memcached, without the service."""
+    results = {}
+    with tempfile.TemporaryDirectory() as d:
+        machine = Counted(build, d, "/usr/bin/memcached")
+        for mode in ("off", "count", "record", "backtrace"):
+            options = [f"--trace={name},{mode}" for name in COUNTED] if mode != "off" else []
+            seconds, n, _ = machine.run(options, "-u root -m 32 -t 1", [], [str(requests), "memcached"])
+            results[mode] = seconds / n
+    print("\nmemcached, %d requests; tracepoints %s" % (requests, " ".join(COUNTED)))
+    print("%-10s %16s %18s" % ("mode", "ns a request", "throughput, ratio"))
+    for mode, value in results.items():
+        print("%-10s %16.0f %18.4f" % (mode, value * 1e9, results["off"] / value))
 
 
 def wait_redis(port):
@@ -199,7 +225,8 @@ def main(build, words):
     os.environ["CARRARA_BUILD"] = build
     tracepoints(build)
     package(build)
-    redis_icount(build, 60000)
+    redis_icount(build, 40000)
+    memcached_icount(build, 40000)
     if "--wall" in words:
         redis(7)
     return 0

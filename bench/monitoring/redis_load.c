@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * redis_load REQUESTS [scrape]: SET and GET over 16 connections of the loopback, four requests at a
- * time on each, and how long it took ("load SECONDS REQUESTS"). With `scrape` a thread fetches
- * /metrics from port 8000 every second meanwhile ("scrapes N BYTES").
+ * redis_load REQUESTS [scrape|memcached]: SET and GET over 16 connections of the loopback, four
+ * requests at a time on each, and how long it took ("load SECONDS REQUESTS"). With `scrape` a
+ * thread fetches /metrics from port 8000 every second meanwhile ("scrapes N BYTES"); with
+ * `memcached` it is that server instead of redis.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +18,16 @@
 #include <unistd.h>
 
 #define CONNECTIONS 16
-#define BATCH \
-	"SET key:00000001 xxx\r\nGET key:00000001\r\nSET key:00000002 yyy\r\nGET key:00000002\r\n"
-#define ANSWER "+OK\r\n$3\r\nxxx\r\n+OK\r\n$3\r\nyyy\r\n"
+
+/* What is sent on a connection at a time, and the answer to it. */
+static const struct protocol {
+	int port;
+	const char *batch, *answer;
+} redis = {6379,
+    "SET key:00000001 xxx\r\nGET key:00000001\r\nSET key:00000002 yyy\r\nGET key:00000002\r\n",
+    "+OK\r\n$3\r\nxxx\r\n+OK\r\n$3\r\nyyy\r\n"},
+  memcached = {11211, "set k1 0 0 3\r\nxxx\r\nget k1\r\nset k2 0 0 3\r\nyyy\r\nget k2\r\n",
+      "STORED\r\nVALUE k1 0 3\r\nxxx\r\nEND\r\nSTORED\r\nVALUE k2 0 3\r\nyyy\r\nEND\r\n"};
 
 static atomic_bool over;
 
@@ -90,33 +99,36 @@ int main(int argc, char **argv)
 	int fd[CONNECTIONS];
 	char buf[256];
 	pthread_t thread;
+	bool scraping = argc > 2 && !strcmp(argv[2], "scrape");
+	const struct protocol *p = argc > 2 && !strcmp(argv[2], "memcached") ? &memcached : &redis;
+	size_t nbatch = strlen(p->batch), nanswer = strlen(p->answer);
 
 	for (int i = 0; i < CONNECTIONS; i++)
-		fd[i] = open_connection(6379);
-	if (argc > 2)
+		fd[i] = open_connection(p->port);
+	if (scraping)
 		pthread_create(&thread, NULL, scrape, NULL);
 	usleep(200000);
 	double start = now();
 	while (done < requests) {
 		for (int i = 0; i < CONNECTIONS; i++)
-			if (write(fd[i], BATCH, sizeof BATCH - 1) < 0)
+			if (write(fd[i], p->batch, nbatch) < 0)
 				return 2;
 		for (int i = 0; i < CONNECTIONS; i++) {
 			size_t len = 0;
-			while (len < sizeof ANSWER - 1) {
+			while (len < nanswer) {
 				ssize_t got = read(fd[i], buf + len, sizeof buf - len);
 				if (got <= 0)
 					return 3;
 				len += (size_t)got;
 			}
-			if (memcmp(buf, ANSWER, sizeof ANSWER - 1))
+			if (memcmp(buf, p->answer, nanswer))
 				return 4;
 			done += 4;
 		}
 	}
 	printf("load %.6f %ld\n", now() - start, done);
 	atomic_store(&over, 1);
-	if (argc > 2)
+	if (scraping)
 		pthread_join(thread, NULL);
 	return 0;
 }

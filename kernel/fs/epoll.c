@@ -13,6 +13,7 @@
 #include <linux/eventpoll.h>
 #include <linux/time_types.h>
 #include <asm/fcntl.h>
+#include "core/trace.h"
 #include "fs/special.h"
 #include "lib/rbtree.h"
 #include "lib/string.h"
@@ -63,6 +64,7 @@ static bool queue_item(struct epoll_item *item)
 	struct epoll *set = item->set;
 	mutex_lock(&set->ready_lock);
 	bool fresh = !item->queued;
+	TRACE(epoll_ready, "set=%p fd=%d", set, item->fd);
 	if (fresh) {
 		item->queued = true;
 		list_append(&set->ready, &item->ready_link);

@@ -10,6 +10,7 @@
 
 #include <asm/errno.h>
 #include "arch/x86/pagetable.h"
+#include "core/trace.h"
 #include "fs/vfs.h"
 #include "mm/kmalloc.h"
 #include "mm/vma.h"
@@ -116,6 +117,7 @@ static bool never_mapped(struct mapping *map)
 static void zap(struct mm *m, uint64_t start, uint64_t end)
 {
 	struct pt_gather g;
+	TRACE(remove_mapping, "addr=%#lx end=%#lx", start, end);
 	pt_gather_init(&g, m);
 	pt_unmap(&g, start, end, true);
 	pt_gather_finish(&g);

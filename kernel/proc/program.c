@@ -239,6 +239,7 @@ void program_put(struct program *p)
 {
 	if (atomic_fetch_sub(&p->refs, 1) != 1)
 		return;
+	TRACE(app_destroy, "pid=%d", p->pid);
 	kfree(p->cred.groups);
 	signal_program_free(p);
 	poll_head_destroy(&p->exit_poll);

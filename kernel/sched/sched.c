@@ -567,8 +567,10 @@ void thread_yield(void)
 	struct cpu *c = this_cpu();
 	struct thread *t = c->current;
 
+	TRACE(sched_yield, "tid=%d", t->tid);
 	drain_incoming(c);
 	if (c->rq->nr) {
+		TRACE(sched_yield_switch, "tid=%d", t->tid);
 		t->yielded = true;
 		struct rb_node *last = rb_last(&c->rq->fair);
 		if (!is_realtime(t) && last) {

@@ -9,7 +9,7 @@ import guest
 # Events of the report's list that a kernel like ours has in any case: a sample of every subsystem.
 NAMES = """sched_switch sched_wake sched_wait sched_migrate sched_preempt sched_queue sched_load sched_ipi
 sched_idle sched_idle_ret mutex_lock mutex_lock_wait mutex_lock_wake mutex_try_lock mutex_unlock
-waitqueue_wait waitqueue_wake_one waitqueue_wake_all thread_create timer_set timer_reset timer_cancel timer_fired
+sched_yield epoll_ready clear_pte remove_mapping app_destroy waitqueue_wait waitqueue_wake_one waitqueue_wake_all thread_create timer_set timer_reset timer_cancel timer_fired
 async_worker_started async_worker_fire async_worker_fire_ret pcpu_worker_item_invoke pcpu_worker_item_wait
 memory_malloc memory_malloc_large memory_malloc_mempool memory_malloc_page memory_free memory_realloc
 memory_mmap memory_mmap_ret memory_mmap_err memory_munmap memory_page_alloc memory_page_free memory_reclaim

@@ -5,6 +5,7 @@
 #include <asm/errno.h>
 #include <linux/mman.h>
 #include "arch/x86/cpu.h"
+#include "core/trace.h"
 #include "lib/string.h"
 
 #define TABLE_ENTRIES 512
@@ -180,6 +181,7 @@ static void unmap_one(pte_t *e, uint64_t addr, unsigned level, void *ctx)
 		if (!v || (u->cache_only && !(v & PTE_FILE)))
 			return;
 	} while (!atomic_compare_exchange_weak(e, &v, 0));
+	TRACE(clear_pte, "addr=%#lx entry=%#lx", addr, v);
 	gather_range(u->g, addr, level == PT_LEVEL_HUGE ? HUGE_SIZE : PAGE_SIZE);
 	struct page *p = pte_page(v);
 	if (!p)
