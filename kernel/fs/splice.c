@@ -50,6 +50,44 @@ static long copy_cached(struct copy *c, size_t n)
 	return r;
 }
 
+#define PAGES 16 /* handed over at once */
+
+/* Up to 64 KiB from the page cache by reference. -EOPNOTSUPP: not possible with this writer. */
+static long send_cached(struct copy *c, size_t n)
+{
+	struct inode *i = c->in->inode;
+	struct page *pages[PAGES];
+	uint64_t at = (uint64_t)*c->in_pos, size = i->size;
+	unsigned count = 0;
+	long r = 0;
+
+	if (at >= size)
+		return 0;
+	size_t off = at & (PAGE_SIZE - 1), len = MIN(n, size - at);
+	bool more = len > PAGES * PAGE_SIZE - off;
+	if (more)
+		len = PAGES * PAGE_SIZE - off;
+	while (count * PAGE_SIZE < off + len) {
+		struct page *p = mapping_get(&i->map, (at >> PAGE_SHIFT) + count, 31);
+		if (is_err(p)) {
+			r = ptr_err(p);
+			break;
+		}
+		pages[count++] = p;
+	}
+	if (count && r) { /* what there is, and the error next time */
+		len = count * PAGE_SIZE - off;
+		r = 0;
+	}
+	if (!r)
+		r = c->out->ops->send_pages(c->out, pages, count, off, len, more);
+	while (count)
+		page_put(pages[--count]);
+	if (r > 0)
+		*c->in_pos += r;
+	return r;
+}
+
 /* A piece through a buffer. What was read and could not be written is lost for sources without a
  * position, so a writer that fails half-way is retried by write_out() first. */
 static long copy_buffered(struct copy *c, void *buf, size_t n)
@@ -70,7 +108,7 @@ static long run(struct copy *c, size_t n)
 {
 	bool cached =
 	    c->in->ops && c->in->ops->read == file_cached_read && !(c->in->mode & FMODE_STREAM);
-	bool stream = c->in->mode & FMODE_STREAM;
+	bool stream = c->in->mode & FMODE_STREAM, direct = cached && c->out->ops->send_pages;
 	void *buf = cached ? NULL : kmalloc(BUFFER);
 	size_t done = 0;
 	long r = cached || buf ? 0 : -ENOMEM;
@@ -80,7 +118,14 @@ static long run(struct copy *c, size_t n)
 	while (!r && done < n) {
 		if (done && stream)
 			break; /* a pipe: what was there */
-		r = cached ? copy_cached(c, n - done) : copy_buffered(c, buf, n - done);
+		r = direct   ? send_cached(c, n - done)
+		    : cached ? copy_cached(c, n - done)
+			     : copy_buffered(c, buf, n - done);
+		if (r == -EOPNOTSUPP && direct) {
+			direct = false;
+			r = 0;
+			continue;
+		}
 		if (r <= 0)
 			break;
 		done += (size_t)r;
@@ -143,8 +188,8 @@ SYSCALL(sendfile, int out, int in, int64_t __user *off, size_t n)
 		return err;
 	long r = position(c.in, off, &pos, &c.in_pos);
 	c.out_pos = &c.out->pos;
-	if (!r && (c.out->flags & O_APPEND))
-		r = -EINVAL;
+	if (!r && (c.out->flags & O_APPEND || c.in->mode & FMODE_STREAM))
+		r = -EINVAL; /* from a pipe or socket data could be lost: splice() does that */
 	if (!r && IS_TYPE(c.in->inode, S_IFDIR))
 		r = -EINVAL;
 	if (!r) {

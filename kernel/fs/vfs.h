@@ -95,6 +95,11 @@ struct file_ops {
 	/* pos is NULL for objects without a position (pipes, sockets). Bytes or -errno. */
 	long (*read)(struct file *f, struct iter *to, int64_t *pos);
 	long (*write)(struct file *f, struct iter *from, int64_t *pos);
+	/* Writes len bytes that begin `off` bytes into the first of these page-cache pages, without
+	 * copying: takes references of its own on the pages. more: the caller has more to come.
+	 * -EOPNOTSUPP: write() it instead. NULL the same. */
+	long (*send_pages)(
+	    struct file *f, struct page **pages, unsigned n, size_t off, size_t len, bool more);
 	int64_t (*seek)(
 	    struct file *f, int64_t off, int whence); /* NULL: regular rules by inode size */
 	int (*readdir)(struct file *f, struct dir_context *c);

@@ -85,6 +85,18 @@ static long socket_file_write(struct file *f, struct iter *from, int64_t *pos)
 	return r;
 }
 
+static long socket_file_send_pages(
+    struct file *f, struct page **pages, unsigned n, size_t off, size_t len, bool more)
+{
+	struct socket *s = f->private;
+	if (!s->ops->send_pages)
+		return -EOPNOTSUPP;
+	long r = s->ops->send_pages(s, pages, n, off, len, file_flags(f) | (more ? MSG_MORE : 0));
+	if (r == -EPIPE)
+		signal_send_thread(current_thread(), SIGPIPE, NULL);
+	return r;
+}
+
 static unsigned socket_file_poll(struct file *f)
 {
 	struct socket *s = f->private;
@@ -137,6 +149,7 @@ static void socket_file_release(struct file *f)
 static const struct file_ops socket_file_ops = {
     .read = socket_file_read,
     .write = socket_file_write,
+    .send_pages = socket_file_send_pages,
     .poll = socket_file_poll,
     .poll_head = socket_file_poll_head,
     .ioctl = socket_file_ioctl,
@@ -160,6 +173,7 @@ struct socket *socket_alloc(int family, int type, int protocol)
 	s->send_buffer = (int)atomic_load(&sysctl_wmem_default);
 	s->receive_buffer = (int)atomic_load(&sysctl_rmem_default);
 	s->receive_lowat = 1;
+	s->incoming_cpu = -1;
 	return s;
 }
 

@@ -47,6 +47,9 @@ struct socket_ops {
 	/* *len is the room at value, set to the length used. */
 	int (*get_option)(struct socket *s, int level, int name, void *value, unsigned *len);
 	long (*ioctl)(struct socket *s, unsigned cmd, unsigned long arg);
+	/* file_ops.send_pages for this socket; flags: MSG_DONTWAIT, MSG_MORE. NULL: send(). */
+	long (*send_pages)(struct socket *s, struct page **pages, unsigned n, size_t off,
+	    size_t len, unsigned flags);
 	/* NULL: sockets cannot be mapped (-ENODEV). */
 	int (*mmap)(struct socket *s, struct vma *v);
 	/* The socket has its file now (s->file); may be NULL. */
@@ -65,9 +68,9 @@ struct socket {
 	/* Options kept here; the family reads what concerns it. */
 	int64_t receive_timeout, send_timeout; /* ns; 0 for ever */
 	int send_buffer, receive_buffer, receive_lowat;
-	int priority, mark, linger_seconds;
+	int priority, mark, linger_seconds, busy_poll, incoming_cpu;
 	bool reuse_address, reuse_port, keep_alive, broadcast, linger, oob_inline, pass_credentials,
-	    dont_route;
+	    dont_route, debug, prefer_busy_poll;
 	uint8_t timestamp;  /* enum socket_stamp: what receivers are told */
 	bool timestamp_new; /* in the layout of SO_TIMESTAMP*_NEW */
 	int64_t last_stamp; /* wall clock, ns; 0 none yet */

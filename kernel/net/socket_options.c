@@ -107,6 +107,30 @@ int socket_set_generic(struct socket *s, int name, const void *value, unsigned l
 			return -EPERM;
 		s->priority = v;
 		return 0;
+	/* Hints: which CPU should see the packets, how long to look for them. Devices are polled
+	 * as long as there is traffic anyway. */
+	case SO_INCOMING_CPU:
+		s->incoming_cpu = v;
+		return 0;
+	case SO_BUSY_POLL:
+		if (v < 0)
+			return -EINVAL;
+		if (v > s->busy_poll && !capable(CAP_NET_ADMIN))
+			return -EPERM;
+		s->busy_poll = v;
+		return 0;
+	case SO_PREFER_BUSY_POLL:
+		if (v && !capable(CAP_NET_ADMIN))
+			return -EPERM;
+		s->prefer_busy_poll = v;
+		return 0;
+	case SO_DEBUG:
+		if (v && !capable(CAP_NET_ADMIN))
+			return -EACCES;
+		s->debug = v;
+		return 0;
+	case SO_BSDCOMPAT: /* without effect everywhere */
+		return 0;
 	case SO_MARK:
 		if (!capable(CAP_NET_ADMIN))
 			return -EPERM;
@@ -162,6 +186,32 @@ static int get_generic(struct socket *s, int name, void *value, unsigned *len)
 		memcpy(value, &cookie, sizeof cookie);
 		return 0;
 	}
+	case SO_NETNS_COOKIE: {
+		uint64_t only = 1;
+		if (*len < sizeof only)
+			return -EINVAL;
+		*len = sizeof only;
+		memcpy(value, &only, sizeof only);
+		return 0;
+	}
+	case SO_INCOMING_CPU:
+		v = s->incoming_cpu;
+		break;
+	case SO_BUSY_POLL:
+		v = s->busy_poll;
+		break;
+	case SO_PREFER_BUSY_POLL:
+		v = s->prefer_busy_poll;
+		break;
+	case SO_DEBUG:
+		v = s->debug;
+		break;
+	case SO_BSDCOMPAT:
+		v = 0;
+		break;
+	case SO_BPF_EXTENSIONS: /* the ancillary loads of net/packet/bpf.c */
+		v = 64;
+		break;
 	case SO_TYPE:
 		v = s->type;
 		break;

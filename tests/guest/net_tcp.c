@@ -366,7 +366,8 @@ static void test_options(void)
 	    {SOL_SOCKET, SO_OOBINLINE, 1}, {SOL_IP, IP_TOS, 16}, {SOL_IP, IP_TTL, 33},
 	    {SOL_IP, IP_MINTTL, 1}, {SOL_IP, IP_RECVERR, 1},
 	    {SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO}, {SOL_IP, IP_FREEBIND, 1},
-	    {SOL_SOCKET, SO_ZEROCOPY, 1}};
+	    {SOL_SOCKET, SO_ZEROCOPY, 1}, {SOL_SOCKET, SO_BUSY_POLL, 50},
+	    {SOL_SOCKET, SO_BUSY_POLL, 0}};
 	for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
 		on(s[0], all[i].level, all[i].name, all[i].set);
 		if (!CHECK(get(s[0], all[i].level, all[i].name) == all[i].set))
@@ -498,6 +499,53 @@ static void test_files(void)
 	close(s[0]);
 	close(s[1]);
 	close(f);
+}
+
+struct big {
+	int fd;
+	unsigned long sum, bytes;
+};
+
+static void *read_all(void *arg)
+{
+	struct big *x = arg;
+	static unsigned char b[50000];
+	ssize_t n;
+	while ((n = recv(x->fd, b, sizeof b, 0)) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			x->sum += b[i] * (++x->bytes % 251);
+	return NULL;
+}
+
+/* A file larger than any buffer, from an odd place in it. */
+static void test_big_file(void)
+{
+	enum { SIZE = 3000000, SKIP = 1234 };
+	char name[] = "/tmp/bigXXXXXX";
+	unsigned char *b = malloc(SIZE);
+	int f = mkstemp(name), s[2];
+	unsigned long sum = 0, n = 0, seed = 1;
+	for (int i = 0; i < SIZE; i++)
+		b[i] = (unsigned char)((seed = seed * 6364136223846793005ul + 1) >> 40);
+	for (int i = SKIP; i < SIZE; i++)
+		sum += b[i] * (++n % 251);
+	CHECK(f >= 0 && write(f, b, SIZE) == SIZE && net_pair(AF_INET, s) == 0);
+	unlink(name);
+	struct big x = {.fd = s[1]};
+	pthread_t t;
+	pthread_create(&t, NULL, read_all, &x);
+	off_t off = SKIP;
+	while (off < SIZE && sendfile(s[0], f, &off, SIZE) > 0)
+		;
+	CHECK(off == SIZE && sendfile(s[0], f, &off, SIZE) == 0);
+	close(f); /* what is on its way stays */
+	shutdown(s[0], SHUT_WR);
+	pthread_join(t, NULL);
+	CHECK(x.bytes == SIZE - SKIP && x.sum == sum);
+	CHECK_ERR(sendfile(s[0], s[0], NULL, 1), errno == EBADF ? EBADF : EINVAL);
+	close(s[0]);
+	close(s[1]);
+	free(b);
 }
 
 static void test_epoll(void)
@@ -632,6 +680,7 @@ int main(void)
 	test_defer_accept();
 	test_zerocopy();
 	test_files();
+	test_big_file();
 	test_epoll();
 	test_limits();
 	test_flow();

@@ -8,6 +8,7 @@
 #include <linux/in.h>
 #include "lib/string.h"
 #include "mm/kmalloc.h"
+#include "mm/page.h"
 #include "net/inet/inet.h"
 #include "net/inet/tcp_socket.h"
 #include "net/inet/time_wait.h"
@@ -411,6 +412,76 @@ static long tcp_send(struct socket *s, struct message *m)
 	return done ? done : r == -ENOTCONN ? -EPIPE : r;
 }
 
+/* Pages that a packet in the send queue refers to. */
+struct page_hold {
+	struct ns_ref ref;
+	unsigned n;
+	struct page *pages[NS_MAX_FRAGS];
+};
+
+static void release_pages(struct ns_ref *ref)
+{
+	struct page_hold *h = container_of(ref, struct page_hold, ref);
+
+	for (unsigned i = 0; i < h->n; i++)
+		page_put(h->pages[i]);
+	kfree(h);
+}
+
+/* A packet whose bytes are these pages'. */
+static struct ns_pkt *packet_of_pages(struct page **pages, unsigned n, size_t off, size_t len)
+{
+	struct page_hold *h = n <= NS_MAX_FRAGS ? kmalloc(sizeof *h) : NULL;
+	struct ns_pkt *p = h ? inet_pkt_alloc(NULL, 0, n) : NULL;
+
+	if (!p) {
+		kfree(h);
+		return NULL;
+	}
+	h->ref = (struct ns_ref){.count = 1, .release = release_pages};
+	h->n = n;
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t part = (uint32_t)MIN(PAGE_SIZE - off, len);
+		h->pages[i] = pages[i];
+		page_get(pages[i]);
+		ns_ref_get(&h->ref);
+		ns_pkt_add_frag(p, &h->ref, (uint8_t *)page_virt(pages[i]) + off, part);
+		len -= part;
+		off = 0;
+	}
+	ns_ref_put(&h->ref); /* the fragments hold it now */
+	return p;
+}
+
+static long tcp_send_pages(
+    struct socket *s, struct page **pages, unsigned n, size_t off, size_t len, unsigned flags)
+{
+	struct tcp_socket *ts = s->private;
+	struct conn *c = ts->c;
+	int64_t deadline = socket_deadline(s->send_timeout, flags & MSG_DONTWAIT);
+	struct ns_pkt *p = ts->listener ? NULL : packet_of_pages(pages, n, off, len);
+	long r;
+
+	if (!p)
+		return ts->listener ? -EPIPE : -ENOBUFS;
+	conn_lock(c);
+	for (;;) {
+		r = ns_tcp_send_pkt(&c->tcp, p, flags & MSG_MORE ? NS_MSG_MORE : 0);
+		if (r != -EAGAIN || !deadline)
+			break;
+		int err = conn_wait(c, deadline);
+		if (err) {
+			r = interrupted(s, err, s->send_timeout);
+			break;
+		}
+	}
+	conn_unlock(c);
+	receive_loopback();
+	if (r < 0)
+		ns_pkt_put(p);
+	return r == -ENOTCONN ? -EPIPE : r;
+}
+
 static long tcp_receive(struct socket *s, struct message *m)
 {
 	struct tcp_socket *ts = s->private;
@@ -548,6 +619,7 @@ const struct socket_ops tcp_socket_ops = {
     .accept = tcp_accept,
     .name = tcp_name,
     .send = tcp_send,
+    .send_pages = tcp_send_pages,
     .receive = tcp_receive,
     .shutdown = tcp_shutdown,
     .poll = tcp_poll,
