@@ -3,6 +3,7 @@
 #include "commands.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -190,12 +191,24 @@ static const char *global_value(const struct cmd *cmd, size_t i)
 	return cmd->values[i].count ? cmd->values[i].items[cmd->values[i].count - 1] : NULL;
 }
 
+/* A closed standard descriptor would become some file that is opened later. */
+static void open_missing_descriptors(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	enum { URL, ROOT, VERBOSE, JSON, NO_PROGRESS, HELP, VERSION };
 	struct cap cap = {0};
 	struct cmd cmd = {.cap = &cap};
 	struct view view = {.cmd = &cmd};
+	open_missing_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	cap.on_event = on_event;
 	cap.event_arg = &view;

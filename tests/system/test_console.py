@@ -83,6 +83,12 @@ def test_input_while_the_program_runs():
         assert p.stdout.read() == b"" and p.wait(60) == 0
 
 
+def test_closed_descriptors():
+    done = subprocess.run(["/bin/sh", "-c", f"{CAPSTAN} run --host /bin/echo hi <&-; {CAPSTAN} run --host /bin/echo hi >&-"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"hi\n", b"")
+
+
 class Terminal:
     """capstan on a pseudo-terminal of 40 rows and 100 columns."""
 
