@@ -24,11 +24,36 @@ struct request {
 	struct ss_io io;
 };
 
+/* Faults wanted by a test of this shard. */
+static __thread struct {
+	int64_t result;
+	uint64_t after, count;
+} faults;
+
+void ss_io_inject(int64_t result, uint64_t after, uint64_t count)
+{
+	faults.result = result;
+	faults.after = after;
+	faults.count = count;
+}
+
+static int64_t with_fault(int64_t v)
+{
+	if (faults.after) {
+		faults.after--;
+		return v;
+	}
+	faults.count--;
+	return faults.result < v || faults.result < 0 ? faults.result : v;
+}
+
 static void request_done(struct ss_io *io)
 {
 	struct request *q = ss_container_of(io, struct request, io);
 	int64_t v = io->result;
 
+	if (ss_unlikely(faults.count))
+		v = with_fault(v);
 	ss_io_finished(io);
 	ss_state_set(&q->out,
 	    v < 0 ? (ss_result){.msg = NULL, .err = (int)v} : (ss_result){.i = v, .err = 0});

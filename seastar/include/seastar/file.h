@@ -103,6 +103,14 @@ SS_MUST_USE ss_future ss_file_read(ss_file *f, uint64_t offset, void *buf, size_
 /** Write @p n bytes at @p offset; all three aligned. Resolves with bytes written. */
 SS_MUST_USE ss_future ss_file_write(ss_file *f, uint64_t offset, const void *buf, size_t n);
 
+/**
+ * Let disk requests of this shard fail, for tests: of the reads, writes and syncs that end from now
+ * on the first @p after are left alone, and the next @p count get @p result instead of their own: a
+ * negative errno such as -EIO, or the number of bytes of a short transfer (what was really
+ * transferred stays). @p count 0 stops it.
+ */
+void ss_io_inject(int64_t result, uint64_t after, uint64_t count);
+
 /** Have everything written on stable storage. */
 SS_MUST_USE ss_future ss_file_sync(ss_file *f);
 

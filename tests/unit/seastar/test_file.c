@@ -144,6 +144,59 @@ SS_TEST(no_space)
 	return 0;
 }
 
+/* Read to the end: how many bytes, or the error. */
+static int64_t read_all(const char *name)
+{
+	ss_auto_file f = SS_TRY_PTR(ss_file_open(name, O_RDONLY, 0));
+	ss_file_reader *rd =
+	    ss_file_reader_new(f, &(ss_file_stream_opts){.buffer = 8192, .ahead = 4});
+	int64_t total = 0;
+	char b[5000];
+	ss_result r, c;
+
+	while (!(r = ss_await(ss_input_read(ss_file_reader_input(rd), b, sizeof(b)))).err && r.i)
+		total += r.i;
+	c = ss_await(ss_file_reader_close(rd));
+	return r.err ? r.err : c.err ? c.err : total;
+}
+
+/* A disk that fails at any request: the error comes out, once, and nothing hangs or is taken for
+ * good data. */
+SS_TEST(broken_disk)
+{
+	char name[128];
+	int failed = 0;
+	int64_t v;
+
+	snprintf(name, sizeof(name), "%s", path("broken"));
+	SS_CHECK(write_stream(name, 100000, 3000) == 0);
+	SS_CHECK(read_all(name) == 100000);
+	for (uint64_t n = 0; n < 14; n++) {
+		/* 13 blocks and the sync. */
+		ss_io_inject(-EIO, n, 1);
+		SS_CHECK(write_stream(name, 100000, 3000) == -EIO);
+		ss_io_inject(-ENOSPC, n, UINT64_MAX);
+		SS_CHECK(write_stream(name, 100000, 3000) == -ENOSPC);
+		if (n < 13) {
+			ss_io_inject(512, n, 1); /* a part of the block */
+			SS_CHECK(write_stream(name, 100000, 3000) == -ENOSPC);
+		}
+		ss_io_inject(0, 0, 0);
+		SS_CHECK(write_stream(name, 100000, 3000) == 0);
+		SS_CHECK(read_all(name) == 100000);
+		if (n < 13) {
+			ss_io_inject(-EIO, n, 1);
+			/* What was read ahead past the end is of no interest. */
+			v = read_all(name);
+			SS_CHECK(v == -EIO || v == 100000);
+			failed += v == -EIO;
+			ss_io_inject(0, 0, 0);
+		}
+	}
+	SS_CHECK(failed >= 8);
+	return 0;
+}
+
 SS_TEST(directories)
 {
 	char name[128];
@@ -274,6 +327,7 @@ static const struct ss_test tests[] = {
     EACH(streams),
     EACH(abandoned_reader),
     {"no_space", no_space, .once = true},
+    EACH(broken_disk),
     {"directories", directories},
     {"blocking", blocking},
     {"shares_and_rate", shares_and_rate, .once = true},
