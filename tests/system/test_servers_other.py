@@ -23,7 +23,7 @@ def test_iperf3(tmp_path):
     need_namespace()
     iperf = servers.tool("iperf3", "iperf3")
     with servers.network("tap", tmp_path) as net, \
-            net.serve(servers.image("iperf3", ["iperf3"]), "/usr/bin/iperf3 -s") as vm:
+            net.serve(servers.image("iperf3", ["iperf3"]), "/usr/bin/iperf3 -s --forceflush") as vm:
         vm.wait_output("Server listening")
         for family, address in ADDRESSES.items():
             for way in ([], ["-R"]):
