@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #define DIRECTORY "/etc/httpserver"
-#define MEMORY "4M"
 
 static const struct ss_option options[] = {
     {"address", 'a', SS_OPT_STRING, "0.0.0.0", "address to listen on"},
@@ -166,7 +165,7 @@ static ss_future run(const ss_config *c, void *arg)
 static char **with_defaults(int argc, char **argv, int *n)
 {
 	static const char *const defaults[] = {
-	    "--smp=1", "--memory=" MEMORY, "--overprovisioned", "--default-log-level=warn"};
+	    "--smp=1", "--memory=4M", "--overprovisioned", "--default-log-level=warn"};
 	size_t count = sizeof defaults / sizeof defaults[0];
 	char **v = calloc((size_t)argc + count + 1, sizeof *v);
 

@@ -109,7 +109,8 @@ static void memory(struct text *b)
 		name[n] = 0;
 		const char *suffix = unit ? "_bytes" : "";
 		text_printf(b, "# TYPE node_memory_%s%s gauge\nnode_memory_%s%s %" PRIu64 "\n",
-		    name, suffix, name, suffix, (uint64_t)strtoull(value, NULL, 10) * (unit ? 1024 : 1));
+		    name, suffix, name, suffix,
+		    (uint64_t)strtoull(value, NULL, 10) * (unit ? 1024 : 1));
 	}
 	free(text);
 }

@@ -188,7 +188,8 @@ static int64_t receive(struct exchange *x, struct upload *u, struct multipart *m
 		int64_t n = SS_TRY(ss_http_body_take(x->http, &buf));
 		if (!n)
 			break;
-		int err = m ? multipart_feed(m, buf.data, buf.len) : upload_write(u, buf.data, buf.len);
+		int err =
+		    m ? multipart_feed(m, buf.data, buf.len) : upload_write(u, buf.data, buf.len);
 		ss_buf_release(&buf);
 		if (err)
 			return err;
@@ -355,8 +356,8 @@ static ss_future show_page(ss_http_req *q, void *arg)
 
 	ss_http_add_field(q, "Cache-Control", "no-cache");
 	ss_http_add_field(q, "X-Content-Type-Options", "nosniff");
-	ss_http_add_field(
-	    q, "Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'");
+	ss_http_add_field(q, "Content-Security-Policy",
+	    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'");
 	return ss_http_reply(q, 200, p->type, p->begin, (size_t)(p->end - p->begin));
 }
 

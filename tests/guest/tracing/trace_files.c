@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tracepoints as a program in the guest switches and reads them: the files of /sys/kernel/tracing.
  */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -195,6 +194,7 @@ static void sampling(void)
 	while (check_seconds() < end)
 		for (int i = 0; i < 100000; i++)
 			sum += (uint64_t)i;
+	CHECK(sum != 0);
 	CHECK(put("sampler", "0") == 0);
 	CHECK(strstr(slurp("trace"), "sampler_tick: rip="));
 	long after = count_of("sampler_tick");
