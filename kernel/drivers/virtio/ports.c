@@ -25,7 +25,7 @@
 #include "sched/work.h"
 #include "sys/syscall.h"
 
-enum { PORTS = 5, BUFFERS = 4, CONTROLS = 32, VPORT_MAJOR = 242 };
+enum { PORTS = 5, BUFFERS = 4, CONTROLS = 32, VPORT_MAJOR = 242, PATIENCE = 200 };
 enum { CONTROL_RX = 2, CONTROL_TX = 3 };
 enum { DEVICE_READY = 0, PORT_ADD = 1, PORT_READY = 3, PORT_OPEN = 6 };
 
@@ -70,6 +70,7 @@ struct ports {
 	struct work console;
 	void (*console_there)(void *arg);
 	void *console_arg;
+	_Atomic bool answered, has_console, console_ready;
 };
 
 /* ---- a port's file ---- */
@@ -299,8 +300,11 @@ static void take_control(struct ports *ps, const struct control *c)
 	if (c->event == PORT_ADD) {
 		send_control(ps, c->id, PORT_READY, 1);
 		send_control(ps, c->id, PORT_OPEN, 1);
-		if (c->id == 0)
+		if (c->id == 0) {
+			atomic_store(&ps->has_console, true);
 			work_queue(&ps->console);
+		}
+		atomic_store(&ps->answered, true);
 	} else if (c->event == PORT_OPEN && c->id) {
 		atomic_store(&ps->port[c->id].closed, !c->value);
 		work_queue(&ps->port[c->id].changed);
@@ -342,6 +346,7 @@ static void console_work(struct work *w)
 {
 	struct ports *ps = container_of(w, struct ports, console);
 	ps->console_there(ps->console_arg);
+	atomic_store(&ps->console_ready, true);
 }
 
 static bool set_up_port(struct ports *ps, unsigned id)
@@ -412,6 +417,13 @@ void ports_start(struct ports *ps)
 	if (!first)
 		first = ps;
 	send_control(ps, UINT32_MAX, DEVICE_READY, 1);
+	/* If this is the only console, what goes wrong next has to be said there. */
+	for (int i = 0; i < PATIENCE; i++) {
+		if (atomic_load(&ps->answered) &&
+		    (!atomic_load(&ps->has_console) || atomic_load(&ps->console_ready)))
+			break;
+		thread_sleep(100000);
+	}
 }
 
 void ports_flush(void)
