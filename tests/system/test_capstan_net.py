@@ -44,7 +44,8 @@ def test_two_machines_on_a_bridge(tmp_path):
         net.run("ip", "link", "add", "br7", "type", "bridge")
         net.run("ip", "addr", "add", "10.97.0.1/24", "dev", "br7")
         net.run("ip", "link", "set", "br7", "up")
-        one = command(net, "-n", "bridge", "-b", "br7", "--mac", "52:54:00:97:00:02", "--kernel-arg", "--ip=10.97.0.2/24")
+        one = command(net, "-n", "bridge", "-b", "br7", "--mac", "52:54:00:97:00:02", "--kernel-arg",
+                      "--ip=10.97.0.2/24")
         two = command(net, "-n", "bridge", "-b", "br7", "--kernel-arg", "--ip=10.97.0.3/24")
         with one, two:
             for host in ("10.97.0.2", "10.97.0.3"):

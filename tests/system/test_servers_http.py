@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""HTTP servers in languages' own ways, each in a machine: Python (threads and asyncio), Node, Java, and haproxy in front
-of a server of the host."""
+"""HTTP servers in languages' own ways, each in a machine: Python (threads and asyncio), Node, Java, Go; and haproxy in
+front of servers of the host."""
 import hashlib
 import re
 import subprocess
@@ -9,6 +9,7 @@ import debian
 import pytest
 import servers
 
+JAVA = "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"
 BODY = bytes(range(256)) * 2000
 SUM = hashlib.sha256(BODY).hexdigest()
 
@@ -122,8 +123,7 @@ def test_java(tmp_path):
     source = tmp_path / "Serve.java"
     source.write_text(JAVA_SERVER)
     with servers.network(servers.best(), tmp_path) as net, \
-            net.serve(img, "/usr/lib/jvm/java-17-openjdk-amd64/bin/java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp / /Serve.java",
-                      ports=[8000], memory="1G", seconds=240) as vm:
+            net.serve(img, JAVA + " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp / /Serve.java", ports=[8000], memory="1G", seconds=240) as vm:
         check(net, vm)
 
 
@@ -208,8 +208,8 @@ def build_go(work, source):
     (work / "main.go").write_text(source)
     subprocess.run([root / "usr/lib/go-1.19/bin/go", "build", "-o", work / "server", work / "main.go"], check=True,
                    cwd=work, timeout=580, env={
-                       "PATH": servers.PATH, "HOME": str(work), "GOROOT": str(root / "usr/lib/go-1.19"), "GO111MODULE": "off",
-                       "GOCACHE": str(debian.HERE / "go-cache"), "CGO_ENABLED": "0", "GOFLAGS": "-p=2"})
+                       "PATH": servers.PATH, "HOME": str(work), "GO111MODULE": "off",
+                       "GOROOT": str(root / "usr/lib/go-1.19"), "GOCACHE": str(debian.HERE / "go-cache"), "CGO_ENABLED": "0", "GOFLAGS": "-p=2"})
     return work / "server"
 
 

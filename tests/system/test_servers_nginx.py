@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Debian's nginx in a machine: files of 1 B to 100 MB with and without TLS, many clients, and clients that misbehave."""
+"""Debian's nginx in a machine: files of 1 B to 100 MB with and without TLS, many clients, clients that misbehave."""
 import hashlib
 import random
 import re

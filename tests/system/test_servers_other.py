@@ -128,7 +128,8 @@ def test_curl_in_the_machine(tmp_path):
                 with net.serve(img, "/usr/bin/curl -sS --max-time 30 " + " ".join(words)) as vm:
                     return vm.end(), vm.output()
 
-            status, text = curl("-w '%{http_code} %{size_download} %{remote_ip}'", "-o /tmp/x http://stone.test:8080/data")
+            status, text = curl("-w '%{http_code} %{size_download} %{remote_ip}'",
+                                "-o /tmp/x http://stone.test:8080/data")
             assert status == 0 and "200 3000000 10.99.0.1" in text, text
             status, text = curl("http://nobody.test:8080/")
             assert status == 6 and "Could not resolve host: nobody.test" in text, text
