@@ -130,7 +130,7 @@ def test_attacks_do_not_disturb_a_connection(tmp_path):
         text = net.python(ATTACK, seconds=200)
     n = {k: int(v) for k, v in re.findall(r"^(.*) (-?\d+)$", text, re.M)}
     assert n["syn cookies"] > 100  # the queue of half-open connections was full
-    assert n["icmp ignored"] == 3000 and n["reassembly failed"] > 1000 and n["header errors"] > 1000
+    assert n["icmp ignored"] > 1000 and n["reassembly failed"] > 1000 and n["header errors"] > 1000
     assert n["lost memory"] < 65536  # KiB
 
 
