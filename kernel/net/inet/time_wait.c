@@ -54,11 +54,13 @@ bool time_wait_take_over(struct conn *c)
 	t->entry.flow = &t->tw.flow;
 	t->entry.time_wait = true;
 	atomic_init(&t->refs, 1);
+	mutex_lock(&t->lock); /* whoever finds it in the table waits until it is in the list */
 	flows_replace(&c->entry, &t->entry);
 	mutex_lock(&list_lock);
 	list_append(&records, &t->link);
 	count++;
 	mutex_unlock(&list_lock);
+	mutex_unlock(&t->lock);
 	return true;
 }
 
