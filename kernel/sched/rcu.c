@@ -22,8 +22,9 @@ void rcu_note_quiescent(void)
 {
 	struct cpu *c = this_cpu();
 
-	atomic_store_explicit(&c->quiescent,
-	    atomic_load_explicit(&c->quiescent, memory_order_relaxed) + 1, memory_order_release);
+	/* A full barrier: with a plain store the next reader's loads could come before the count is
+	 * seen, find what is being removed, and the late count would say that they did not. */
+	atomic_store(&c->quiescent, atomic_load_explicit(&c->quiescent, memory_order_relaxed) + 1);
 	c->work &= ~(uint32_t)CPU_RCU;
 }
 

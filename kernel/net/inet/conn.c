@@ -186,6 +186,7 @@ static void drain(struct conn *c)
 			if (c->in_table) {
 				c->in_table = false;
 				flows_remove(&c->entry);
+				timer_cancel(&c->timer);
 				conn_put(c); /* not the last: the caller has one */
 			}
 			p->user[0] = 0;
@@ -315,13 +316,15 @@ void conn_kick(struct conn *c, bool data)
 
 /* --- the engine's timer --- */
 
+/* The table has a reference while the timer is armed, but a timer that has just gone off on this
+ * CPU counts as not armed on others: they may have put the last one by now. The memory stays until
+ * this interrupt is over (a reader's section, as far as RCU is concerned). */
 static void timer_fired(struct timer *t)
 {
-	struct conn *c = container_of(t, struct conn, timer);
+	struct conn *c = conn_get_unless_gone(container_of(t, struct conn, timer));
 
-	conn_get(c); /* for the work; the table has one while the timer is armed */
-	if (!work_queue(&c->work))
-		atomic_fetch_sub(&c->refs, 1);
+	if (c && !work_queue(&c->work)) /* otherwise the work has the reference */
+		conn_put(c);
 }
 
 static void timer_work(struct work *w)

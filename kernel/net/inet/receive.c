@@ -111,11 +111,20 @@ void receive_frames(struct net_device *d, unsigned queue, struct ns_pktq *batch)
 	receive_loopback();
 }
 
-/* --- loopback: a queue on each CPU; who sent empties it as soon as it holds no lock --- */
+/*
+ * --- loopback: a queue for each CPU; who sent empties it as soon as it holds no lock ---
+ *
+ * The thread that empties a queue may sleep in the middle (receive_packet) and go on on another
+ * CPU, while the queue's own CPU sends more. So the queue belongs to no CPU: anybody pushes, with
+ * one compare-and-exchange; who raised `running` takes everything with one exchange and keeps it to
+ * itself. `running` keeps the packets in order. It is lowered before the last look at the queue,
+ * and a pusher looks at it after its push, so one of the two sees the other.
+ */
 
 struct backlog {
-	struct ns_pktq queue;
-	bool running, ready;
+	_Atomic(struct ns_pkt *) queue; /* newest first */
+	_Atomic bool running;
+	bool ready;
 	struct work work;
 } __attribute__((aligned(CACHE_LINE)));
 static struct backlog backlogs[MAX_CPUS];
@@ -131,7 +140,6 @@ static struct backlog *own_backlog(void)
 	struct backlog *b = &backlogs[this_cpu()->id];
 
 	if (unlikely(!b->ready)) {
-		ns_pktq_init(&b->queue);
 		work_init(&b->work, backlog_work);
 		b->ready = true;
 	}
@@ -141,24 +149,42 @@ static struct backlog *own_backlog(void)
 void loopback_push(struct ns_pkt *pkt)
 {
 	struct backlog *b = own_backlog();
+	struct ns_pkt *head = atomic_load_explicit(&b->queue, memory_order_relaxed);
 
-	ns_pktq_push(&b->queue, pkt);
-	if (b->queue.count == 1)
+	do
+		pkt->next = head;
+	while (!atomic_compare_exchange_weak(&b->queue, &head, pkt));
+	if (!head)
 		work_queue(&b->work); /* in case the sender's context does not come to it */
+}
+
+/* Delivers what lies in the queue, oldest first. */
+static void deliver_backlog(struct backlog *b)
+{
+	struct ns_pkt *list = atomic_exchange(&b->queue, NULL), *in_order = NULL;
+
+	while (list) {
+		struct ns_pkt *next = list->next;
+		list->next = in_order;
+		in_order = list;
+		list = next;
+	}
+	while (in_order) {
+		struct ns_pkt *p = in_order;
+		in_order = p->next;
+		p->next = NULL;
+		if (p->flags & NS_PKT_LOOPBACK)
+			packet_tap(p, NS_LOOPBACK_IF, false);
+		receive_packet(p); /* may sleep: this thread may go on on another CPU */
+	}
 }
 
 void receive_loopback(void)
 {
 	struct backlog *b = own_backlog();
-	struct ns_pkt *p;
 
-	if (!b->queue.head || b->running)
-		return;
-	b->running = true;
-	while ((p = ns_pktq_pop(&b->queue))) {
-		if (p->flags & NS_PKT_LOOPBACK)
-			packet_tap(p, NS_LOOPBACK_IF, false);
-		receive_packet(p); /* may sleep: this thread may go on on another CPU */
+	while (atomic_load(&b->queue) && !atomic_exchange(&b->running, true)) {
+		deliver_backlog(b);
+		atomic_store(&b->running, false);
 	}
-	b->running = false;
 }
