@@ -119,7 +119,7 @@ static void timerfd_release(struct file *f)
 	mutex_lock(&t->lock);
 	t->next = NO_DEADLINE; /* work that is still to run must not arm it again */
 	mutex_unlock(&t->lock);
-	timer_cancel(&t->timer);
+	timer_cancel_wait(&t->timer);
 	timerfd_put(t);
 }
 

@@ -144,7 +144,7 @@ void clock_timer_delete(struct clock_timer *c)
 	struct program *p = c->program;
 	mutex_lock(&p->timer_lock);
 	c->armed = false;
-	timer_cancel(&c->timer);
+	timer_cancel_wait(&c->timer);
 	mutex_unlock(&p->timer_lock);
 	put(c);
 }

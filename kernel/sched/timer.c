@@ -13,7 +13,8 @@
 struct timer_queue {
 	struct rb_tree tree;
 	struct timer *first;
-	int64_t programmed; /* deadline the hardware has, INT64_MAX none */
+	int64_t programmed;		/* deadline the hardware has, INT64_MAX none */
+	_Atomic(struct timer *) firing; /* whose function runs; set before it counts as not armed */
 } __attribute__((aligned(CACHE_LINE)));
 
 static struct timer_queue queues[MAX_CPUS];
@@ -94,6 +95,22 @@ bool timer_cancel(struct timer *t)
 	}
 }
 
+bool timer_cancel_wait(struct timer *t)
+{
+	bool was_armed = false, fired;
+
+	do { /* its function may have armed it again */
+		was_armed |= timer_cancel(t);
+		fired = false;
+		for (unsigned i = 0; i < ncpus; i++)
+			while (atomic_load_explicit(&queues[i].firing, memory_order_acquire) == t) {
+				fired = true;
+				cpu_relax();
+			}
+	} while (fired);
+	return was_armed;
+}
+
 void timer_arm(struct timer *t, int64_t deadline)
 {
 	if (atomic_load_explicit(&t->cpu, memory_order_relaxed) >= 0)
@@ -120,9 +137,11 @@ void timer_interrupt(bool from_app)
 	int64_t now = time_now();
 	while (q->first && q->first->deadline <= now) {
 		struct timer *t = q->first;
+		atomic_store_explicit(&q->firing, t, memory_order_relaxed);
 		take_out(q, t);
 		TRACE(timer_fired, "%p", t);
 		t->fn(t); /* may arm again, may free t's owner */
+		atomic_store_explicit(&q->firing, NULL, memory_order_release);
 	}
 	program(q);
 }

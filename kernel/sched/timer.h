@@ -27,9 +27,13 @@ static inline void timer_init(struct timer *t, void (*fn)(struct timer *t))
 /* Arms (or re-arms) on this CPU for an absolute monotonic time. Thread context, or interrupt
  * context on the CPU where it is armed or not armed at all. */
 void timer_arm(struct timer *t, int64_t deadline);
-/* Disarms; when it returns the function does not run any more. Returns whether it was armed. Thread
- * context, or interrupt context on the CPU where it is armed. */
+/* Disarms; its function does not begin any more, but if it has begun on another CPU it may still
+ * run (with interrupts off, so what RCU protects stays while it does). Returns whether it was
+ * armed. Thread context, or interrupt context on the CPU where it is armed. */
 bool timer_cancel(struct timer *t);
+/* The same, and waits for the function if it runs: for timers in memory that is freed next. Thread
+ * context. */
+bool timer_cancel_wait(struct timer *t);
 
 /* Monotonic time since boot; never goes backwards on any CPU. Any context. */
 int64_t time_now(void);
