@@ -19,7 +19,7 @@ void apic_init_cpu(void);
 void clock_init(void); /* calibrates; after apic_init() */
 void timer_init_cpu(void);
 void rcu_init(void);
-void work_init_cpu(void);
+void work_init_cpu(unsigned id); /* worker thread of a CPU, which need not be there yet */
 /* Run queue and idle thread of a CPU that is about to start; NULL without memory. */
 struct thread *sched_prepare_cpu(struct cpu *c);
 void fpu_init(void);

@@ -55,7 +55,7 @@ void kernel_main(void)
 	start_processor();
 	trace_init();
 	rcu_init();
-	work_init_cpu();
+	work_init_cpu(0);
 	smp_start();
 	vdso_init();
 	start_system();

@@ -73,10 +73,9 @@ static void worker_main(void *arg)
 	}
 }
 
-void work_init_cpu(void)
+void work_init_cpu(unsigned id)
 {
 	char name[16];
-	unsigned id = this_cpu()->id;
 
 	snprintf(name, sizeof name, "work/%u", id);
 	workers[id].thread = kthread_create_on(id, name, worker_main, &workers[id]);

@@ -36,7 +36,6 @@ __attribute__((no_stack_protector)) NORETURN void ap_main(unsigned id)
 	apic_init_cpu();
 	c->apic_id = apic_id();
 	timer_init_cpu();
-	work_init_cpu();
 	c->online = true;
 	atomic_fetch_add(&arrived, 1);
 	smp_cpu_main();
@@ -48,7 +47,11 @@ static void pause_for(int64_t ns)
 		cpu_relax();
 }
 
-/* Makes the structures of CPUs 1 … n-1; returns how many CPUs there can be. */
+/*
+ * Makes the structures and the worker threads of CPUs 1 … n-1; returns how many CPUs there can be.
+ * Nothing is left to allocate for the CPUs themselves: all of them at once would wait in turn for
+ * the allocator's locks, spinning, because the thread they arrive in is the one that cannot sleep.
+ */
 static unsigned prepare(unsigned n)
 {
 	for (unsigned id = 1; id < n; id++) {
@@ -59,6 +62,7 @@ static unsigned prepare(unsigned n)
 			return id;
 		}
 		ap_stacks[id] = idle->kstack_top;
+		work_init_cpu(id);
 	}
 	return n;
 }
