@@ -161,6 +161,6 @@ def test_recipes_make_packages_that_run(real, name, command, expected):
     recipe(real, name)
     d = real.package("with-" + name, {}, require=[name])
     real("package", "compose", "with-" + name, cwd=d)
-    out, _ = real("run", "with-" + name, "-n", "none", "-m", "768M", "--execute", command, timeout=120)
-    assert expected in out
+    said = real("run", "with-" + name, "-n", "none", "-m", "768M", "--execute", command, timeout=120)
+    assert any(expected in text for text in said)  # on standard output or, as some do, standard error
     os.unlink(real.image("with-" + name))
