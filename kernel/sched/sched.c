@@ -53,6 +53,7 @@ struct runqueue {
 	int64_t min_vruntime;
 	struct thread *idle;
 	struct thread *previous; /* who gave up the CPU last: finished by who got it */
+	bool send_away;		 /* it may not stay here and is in no queue */
 	int64_t slice_end;
 	struct timer slice_timer;
 	_Atomic(struct thread *) incoming __attribute__((aligned(CACHE_LINE)));
@@ -105,7 +106,11 @@ static void enqueue_realtime(struct runqueue *rq, struct thread *t, bool front)
 
 static void enqueue(struct runqueue *rq, struct thread *t, bool preempted)
 {
-	if (is_realtime(t)) {
+	bool realtime = is_realtime(t);
+
+	atomic_store_explicit(
+	    &t->queued, realtime ? QUEUED_REALTIME : QUEUED_FAIR, memory_order_release);
+	if (realtime) {
 		enqueue_realtime(rq, t, preempted);
 	} else {
 		if (t->vruntime < rq->min_vruntime - WAKE_BONUS)
@@ -125,10 +130,12 @@ static struct thread *peek(struct runqueue *rq)
 
 static void dequeue(struct runqueue *rq, struct thread *t)
 {
-	if (is_realtime(t))
+	/* Not is_realtime(): the policy may have changed since on another CPU. */
+	if (atomic_load_explicit(&t->queued, memory_order_relaxed) == QUEUED_REALTIME)
 		list_remove(&t->run_link);
 	else
 		rb_remove(&rq->fair, &t->run_node);
+	atomic_store_explicit(&t->queued, NOT_QUEUED, memory_order_relaxed);
 	rq->nr--;
 }
 
@@ -308,12 +315,11 @@ static void finish_switch(void)
 	if (!p)
 		return;
 	bool dead = atomic_load_explicit(&p->state, memory_order_relaxed) == THREAD_DEAD;
-	bool move = p->yielded && !allowed(p, this_cpu()->id);
+	bool move = rq->send_away;
+	rq->send_away = false;
 	atomic_store_explicit(&p->on_cpu, false, memory_order_release);
-	if (move) { /* its affinity changed: it was kept off the queue for us to send away */
-		p->yielded = false;
+	if (move) /* its affinity changed: it was kept off the queue for us to send away */
 		push_incoming(cpus[__builtin_ctzll(p->affinity)], p);
-	}
 	if (dead)
 		thread_put(p);
 }
@@ -382,7 +388,10 @@ static void switch_to(struct cpu *c, struct thread *prev, struct thread *next)
 	leave_application(prev);
 	c->current = next;
 	c->kstack_top = next->kstack_top;
-	atomic_store_explicit(&next->on_cpu, true, memory_order_relaxed);
+	/* A full barrier: thread_kick() sets signals->wake and looks at on_cpu, this CPU sets
+	 * on_cpu and looks at signals->wake in enter_application(). One of the two must see the
+	 * other, or a thread that makes no system call would not hear of its signal. */
+	atomic_store(&next->on_cpu, true);
 	if (prev == c->rq->idle)
 		tlb_leave_lazy(c);
 	if (next->program && !prev->program)
@@ -399,15 +408,20 @@ static void put_previous(struct cpu *c, struct thread *prev)
 {
 	uint32_t expect = THREAD_RUNNING;
 
-	if (prev == c->rq->idle)
+	if (prev == c->rq->idle) {
+		/* Who has nobody to give the CPU to cannot sleep: it would go on while its waker is
+		 * about to put it in a queue, and the next waker would put it there twice. */
+		ASSERT(atomic_load_explicit(&prev->state, memory_order_relaxed) == THREAD_RUNNING);
 		return;
+	}
 	if (atomic_load_explicit(&prev->state, memory_order_relaxed) != THREAD_RUNNING) {
 		prev->voluntary++;
 		return;
 	}
 	atomic_compare_exchange_strong(&prev->state, &expect, THREAD_READY);
 	if (!allowed(prev, c->id)) {
-		prev->yielded = true; /* finish_switch() sends it away */
+		prev->yielded = false;
+		c->rq->send_away = true; /* by finish_switch() */
 		return;
 	}
 	prev->preemptions++;
@@ -443,6 +457,8 @@ static struct thread *change_places(struct cpu *c, struct thread *prev)
 	struct thread *next = rb_entry(rq->fair.root, struct thread, run_node);
 	if (!allowed(next, c->id))
 		return NULL;
+	atomic_store_explicit(&next->queued, NOT_QUEUED, memory_order_relaxed);
+	atomic_store_explicit(&prev->queued, QUEUED_FAIR, memory_order_relaxed);
 	prev->run_node = (struct rb_node){0};
 	rq->fair.root = &prev->run_node;
 	atomic_store_explicit(&prev->state, THREAD_READY, memory_order_relaxed);
@@ -827,17 +843,23 @@ int thread_set_affinity(struct thread *t, uint64_t mask)
 struct policy_change {
 	struct thread *t;
 	int policy, rt_priority, nice;
+	bool moved;
 };
 
+/* The thread may be in this CPU's queue, here as the running one, asleep, or on its way to another
+ * CPU, whose business its place in the queue then is. */
 static void apply_policy(void *arg)
 {
 	struct policy_change *p = arg;
 	struct thread *t = p->t;
 	struct cpu *c = this_cpu();
-	bool queued = t->cpu == c->id && t != c->current &&
-		      atomic_load(&t->state) == THREAD_READY && !atomic_load(&t->on_cpu);
 
 	drain_incoming(c);
+	/* In this order: who queues it elsewhere writes `cpu` first. */
+	bool queued = atomic_load_explicit(&t->queued, memory_order_acquire) != NOT_QUEUED;
+	p->moved = t->cpu != c->id;
+	if (p->moved)
+		return;
 	if (queued)
 		dequeue(c->rq, t);
 	t->policy = p->policy;
@@ -853,9 +875,11 @@ static void apply_policy(void *arg)
 
 void thread_set_policy(struct thread *t, int policy, int rt_priority, int nice)
 {
-	struct policy_change p = {t, policy, rt_priority, nice};
+	struct policy_change p = {t, policy, rt_priority, nice, false};
 
-	cpu_call(t->cpu, apply_policy, &p);
+	do
+		cpu_call(t->cpu, apply_policy, &p);
+	while (p.moved);
 	preempt_point();
 }
 

@@ -30,6 +30,8 @@ struct mutex;
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_DEAD };
 
+enum thread_queued { NOT_QUEUED, QUEUED_FAIR, QUEUED_REALTIME };
+
 #define KSTACK_SIZE (16 * 1024)
 #define NO_DEADLINE INT64_MAX
 
@@ -42,6 +44,7 @@ struct thread {
 	struct rb_node run_node;  /* in the run queue, ordered by virtual run time */
 	struct list run_link;	  /* real-time queue */
 	_Atomic bool on_cpu;	  /* its registers are on a CPU, not in the structure */
+	_Atomic uint8_t queued;	  /* in which part of the run queue of `cpu`: NOT_QUEUED … */
 	bool timed_out;		  /* set by the sleep timer */
 	bool yielded;		  /* goes behind the others of its kind */
 	bool in_yield;		  /* by sched_yield(): no restartable sequence to abort */

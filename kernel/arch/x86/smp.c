@@ -28,6 +28,8 @@ static _Atomic unsigned arrived = 1;
 
 NORETURN void ap_main(unsigned id);
 
+/* Runs as the idle thread, which must not sleep: nothing here may take a mutex, so prepare() has
+ * allocated everything. */
 __attribute__((no_stack_protector)) NORETURN void ap_main(unsigned id)
 {
 	struct cpu *c = cpus[id];
@@ -49,13 +51,15 @@ static void pause_for(int64_t ns)
 
 /*
  * Makes the structures and the worker threads of CPUs 1 … n-1; returns how many CPUs there can be.
- * Nothing is left to allocate for the CPUs themselves: all of them at once would wait in turn for
- * the allocator's locks, spinning, because the thread they arrive in is the one that cannot sleep.
+ * Nothing is left to allocate for the CPUs themselves: all of them at once would wait for the
+ * allocator's locks in the one thread that must not sleep (put_previous() says why). The workers
+ * wait among the incoming threads of their CPU. Its interrupts come to this one until it is there:
+ * it looks by itself.
  */
 static unsigned prepare(unsigned n)
 {
 	for (unsigned id = 1; id < n; id++) {
-		struct cpu *c = percpu_new(id, 0);
+		struct cpu *c = percpu_new(id, apic_id());
 		struct thread *idle = c ? sched_prepare_cpu(c) : NULL;
 		if (!idle) {
 			pr_warn("memory for %u of %u CPUs only", id, n);

@@ -60,8 +60,10 @@ static void page_fault(struct trapframe *f, bool from_app)
 	uint64_t addr = read_cr2();
 	int code = SEGV_MAPERR, sig = SIGSEGV;
 
-	TRACE(mmu_vm_fault, "addr=%#lx error=%#lx rip=%#lx", addr, f->error, f->rip);
-	/* An interrupt handler only peeks at the application's memory (backtraces): no paging. */
+	/* An interrupt handler only peeks at the application's memory (backtraces): no paging, and
+	 * no tracing, which would follow the same chain into the same fault again. */
+	if (!in_interrupt())
+		TRACE(mmu_vm_fault, "addr=%#lx error=%#lx rip=%#lx", addr, f->error, f->rip);
 	if (addr < USER_END && current_thread()->program && !in_interrupt()) {
 		irq_enable();
 		sig = mm_fault(current_program()->mm, addr, f->error, &code);
