@@ -42,10 +42,15 @@ int64_t time_now(void)
 
 uint64_t clock_tsc_at(int64_t ns)
 {
-	if (ns <= 0)
-		return timekeeper.tsc_base;
-	return timekeeper.tsc_base +
-	       (uint64_t)(((unsigned __int128)(uint64_t)ns * timekeeper.tsc_per_ns) >> 24);
+	/* From now, not from the start: the factor is a little small, and over a day of uptime that
+	 * would make each timer fire milliseconds early, again and again until its time has come.
+	 * Beyond an hour the timer is set anew on the way, so nothing overflows. */
+	uint64_t tsc = rdtsc();
+	int64_t left = ns - (int64_t)mul_shift32(tsc - timekeeper.tsc_base, timekeeper.mult);
+	if (left <= 0)
+		return tsc;
+	left = MIN(left, 3600 * NSEC_PER_SEC);
+	return tsc + ((uint64_t)left * (unsigned __int128)timekeeper.tsc_per_ns >> 24) + 1;
 }
 
 int64_t time_wall_offset(void)

@@ -18,6 +18,7 @@ struct timekeeper {
 };
 extern struct timekeeper timekeeper;
 
-/* TSC value of a monotonic time, for the deadline timer. */
+/* TSC value of a monotonic time (of an hour from now, if that comes first), for the deadline timer.
+ */
 uint64_t clock_tsc_at(int64_t ns);
 const char *clock_source_name(void); /* "tsc", "kvm-clock": for sysfs */
