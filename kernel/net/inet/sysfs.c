@@ -48,7 +48,10 @@ IF_SHOW(mtu, "%u", info.mtu)
 IF_SHOW(flags, "0x%x", link_flags(i, &info) & 0xffff & ~(unsigned)IFF_RUNNING)
 IF_SHOW(ifindex, "%u", i)
 IF_SHOW(type, "%d", lo ? ARPHRD_LOOPBACK : ARPHRD_ETHER)
-IF_SHOW(operstate, "%s", lo ? "unknown" : info.flags &NS_IF_UP ? "up" : "down")
+IF_SHOW(operstate, "%s",
+    lo							       ? "unknown"
+    : info.flags &NS_IF_UP && (!d || atomic_load(&d->link_up)) ? "up"
+							       : "down")
 IF_SHOW(carrier, "%d", !d || atomic_load(&d->link_up))
 IF_SHOW(uevent, "INTERFACE=%s\nIFINDEX=%u", info.name, i)
 
