@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The network device itself: several queues, jumbo frames, over PCI and MMIO."""
+"""The network device itself: several queues, jumbo frames, over PCI and MMIO; the link going down and up."""
+import json
 import os
+import socket
 
 import pytest
 import servers
@@ -48,9 +50,9 @@ def image():
     return servers.image("python-netdev", ["python3"], {"/serve.py": SERVER})
 
 
-def machine(net, machine_type, device, queues):
+def machine(net, machine_type, device, queues, more=()):
     qemu = ["-netdev", f"tap,id=m0,ifname=tapq,queues={queues},script=no,downscript=no,vhost=off",
-            "-device", device + ",netdev=m0,mac=52:54:00:99:00:07"]
+            "-device", device + ",netdev=m0,mac=52:54:00:99:00:07", *more]
     args = [w for q in qemu for w in ("--qemu-arg", q)]
     env = {**os.environ, "CAPSTAN_ROOT": str(image().home)}
     return servers.Machine(net, [image().name, "--machine", machine_type, "-n", "none", "-c", str(queues), "-m", "256M",
@@ -78,4 +80,29 @@ def test_queues_and_jumbo_frames(tmp_path, machine_type, device, mtu):
         with machine(net, machine_type, device, 4) as vm:
             net.python(servers.WAIT, "10.98.0.2", "8000", "25", "x")
             assert f"MTU {mtu}, 4 queues" in vm.output() and about(net) == [str(mtu), "up"]
+            assert net.python(ECHO, "10.98.0.2").strip() == "wrong []"
+
+
+def test_link_down_and_up(tmp_path):
+    with servers.network("tap", tmp_path) as net:
+        tap(net, 1500, 1)
+        with machine(net, "q35", "virtio-net-pci,id=nic", 1, ["-qmp", f"unix:{tmp_path}/qmp,server=on,wait=off"]) as vm:
+            net.python(servers.WAIT, "10.98.0.2", "8000", "25", "x")
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(str(tmp_path / "qmp"))
+                f = s.makefile("rw")
+
+                def command(execute, **arguments):
+                    f.write(json.dumps({"execute": execute, "arguments": arguments}) + "\n")
+                    f.flush()
+                    while "return" not in (answer := json.loads(f.readline())):
+                        assert "error" not in answer, answer
+
+                f.readline()
+                command("qmp_capabilities")
+                command("set_link", name="nic", up=False)
+                vm.wait_output("eth0: link down")
+                command("set_link", name="nic", up=True)
+                vm.wait_output("eth0: link up")
+            assert about(net) == ["1500", "up"]
             assert net.python(ECHO, "10.98.0.2").strip() == "wrong []"

@@ -74,7 +74,11 @@ static uint8_t pci_status(struct virtio_device *d)
 
 static void pci_set_status(struct virtio_device *d, uint8_t status)
 {
-	common_of(d)->device_status = status;
+	const struct virtio_pci *v = d->transport;
+	v->common->device_status = status;
+	/* A reset takes the vectors away: the queues' come with their activation, this one here. */
+	if (status && (v->per_queue || v->shared))
+		v->common->config_msix_vector = MSIX_CONFIG;
 }
 
 static uint32_t pci_config(struct virtio_device *d, unsigned offset, unsigned size)
@@ -207,10 +211,8 @@ static int set_interrupts(struct virtio_device *d, struct virtio_pci *v)
 		err = pci_msix_set(v->pci, MSIX_CONFIG, 0, virtio_config_interrupt, d, d->name);
 		if (!err && v->shared)
 			err = pci_msix_set(v->pci, MSIX_QUEUES, 0, shared_interrupt, d, d->name);
-		if (!err) {
-			v->common->config_msix_vector = MSIX_CONFIG;
+		if (!err)
 			return 0;
-		}
 	}
 	v->per_queue = v->shared = false;
 	return pci_intx_set(v->pci, intx_interrupt, d, d->name);
