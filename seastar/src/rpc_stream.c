@@ -76,7 +76,8 @@ void rpc_stream_finish(ss_rpc_stream *s, int err)
 		s->in_end = true;
 	s->link = NULL;
 	ss_waitq_wake_all(&s->readers, (ss_result){.i = 0, .err = 0});
-	ss_waitq_wake_all(&s->writers, (ss_result){.i = 0, .err = 0});
+	/* With the error: a writer that was given up may run after the stream has been closed. */
+	ss_waitq_wake_all(&s->writers, (ss_result){.i = 0, .err = s->err});
 }
 
 void rpc_stream_fini(ss_rpc_stream *s)
